@@ -63,10 +63,12 @@ pub(crate) enum Command {
     /// Rooms.
     #[command(subcommand)]
     Room(Room),
-    /// The timeline of an account: what happened to it over SIP, XMPP, conferences, media, logins and provisioning.
+    /// The timeline of an account: what happened to it over SIP, XMPP, conferences, media, logins and provisioning; or what all timelines
+    /// have of something else.
     Trace {
-        /// An address of record, a JID, or a telephone number.
-        account: String,
+        /// An account by address of record, JID, or telephone number; a Call-ID; a correlation; a room; a network address; somebody of
+        /// another service by number, SIP URI or JID.
+        about: String,
         /// Only what happened within this time, such as 1h or 7d; all that is kept by default.
         #[arg(long, value_parser = duration)]
         since: Option<Duration>,

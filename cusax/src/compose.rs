@@ -29,6 +29,7 @@ use crate::command::Part;
 use crate::config::Config;
 use crate::doctor::Surgery;
 use crate::open;
+use crate::trace::Searched;
 
 /// A running service.
 pub(crate) struct Service {
@@ -393,6 +394,11 @@ fn provisioning_router(
         telephony: halves.telephony,
         timelines: (config.operations.timeline_entries > 0)
             .then(|| Arc::new(Trace::new(Arc::clone(&ground.store.archive))) as _),
+        search: (config.operations.timeline_entries > 0).then(|| {
+            let archive = Arc::clone(&ground.store.archive);
+            let (trace, keep) = (Trace::new(Arc::clone(&archive)), config.operations.timeline_keep);
+            Arc::new(Searched { trace, archive, keep }) as _
+        }),
         doctor: Some(Arc::new(Surgery::new(config))),
         records: Arc::clone(&ground.store.records),
         archive: Arc::clone(&ground.store.archive),

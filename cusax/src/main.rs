@@ -153,8 +153,8 @@ async fn carry_out(line: Line, ground: &Ground) -> anyhow::Result<Option<shared_
         Command::Profile(Profile::Set { layer, settings }) => {
             profiles::set(ground, &layer, &settings, json).await
         }
-        Command::Trace { account, since, follow } => {
-            trace::run(&config::load(file)?, &account, since, trace::Until::of(follow), json).await
+        Command::Trace { about, since, follow } => {
+            trace::run(&config::load(file)?, &about, since, trace::Until::of(follow), json).await
         }
         Command::Doctor { name, no_dns } => {
             let names = if no_dns { doctor::Names::Pass } else { doctor::Names::Ask };

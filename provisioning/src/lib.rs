@@ -20,6 +20,7 @@ mod picture;
 mod profile;
 mod qr;
 mod render;
+mod search;
 mod session;
 mod state;
 
@@ -55,6 +56,7 @@ pub use discovery::zone::Zone;
 pub use links::{app_uri, invite_link};
 pub use profile::{Calls, Layer, LayerError, Profiles, Settings};
 pub use render::phones::{Mac, Make, PHONE_SCOPE, phone_device, phone_url};
+pub use search::{Found, NotSearched, Search, account_meant, number_in};
 
 /// What this crate implements.
 pub const SPECS: &[Spec] = &[
@@ -124,6 +126,8 @@ pub struct Parts {
     pub telephony: Option<Arc<dyn Telephony>>,
     /// Timelines of accounts, if they are written.
     pub timelines: Option<Arc<dyn Timelines>>,
+    /// What finds by more than accounts in them.
+    pub search: Option<Arc<dyn Search>>,
     /// Whoever looks whether the service is well.
     pub doctor: Option<Arc<dyn Doctor>>,
     /// Where profiles are.

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import socket
 import struct
 import subprocess
 import wave
@@ -169,3 +170,33 @@ class Linphone:
             self.process.terminate()
             self.process.wait(timeout=15)
         self.log.close()
+
+
+def ring(service, name):
+    """Somebody of another service lets a phone of ours ring, and gives up: a call that has a row, and is in the timeline."""
+    (address, phone) = f"{name}@{DOMAIN}", Phone(service, name, "tls")
+    accounts = phone.folder / "accounts"
+    accounts.write_text(accounts.read_text().replace("answermode=auto", "answermode=manual"))
+    phone.start()
+    try:
+        phone.wait_for("SIP/2.0 200 OK")
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as eve:
+            eve.bind(("127.0.0.1", 0))
+            eve.settimeout(10)
+
+            def send(method):
+                eve.sendto(
+                    f"{method} sip:{address} SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:{eve.getsockname()[1]};branch=z9hG4bKeve;rport\r\n"
+                    f"Max-Forwards: 70\r\nFrom: <sip:eve@elsewhere.example>;tag=1\r\nTo: <sip:{address}>\r\nCall-ID: eve@elsewhere\r\n"
+                    f"CSeq: 1 {method}\r\nContact: <sip:eve@127.0.0.1>\r\nContent-Length: 0\r\n\r\n".encode(),
+                    ("127.0.0.1", service.ports["sip.udp"]),
+                )
+
+            for method, status in (("INVITE", 180), ("CANCEL", 487)):
+                send(method)
+                while f"SIP/2.0 {status} " not in eve.recv(4096).decode():
+                    pass
+    finally:
+        phone.stop()
+    wait_until(lambda: "eve@elsewhere" in service.run("calls", "export"), what="the row of the call")
+    wait_until(lambda: "call_cancelled" in service.run("trace", address), what="the call in the timeline")

@@ -170,7 +170,7 @@ def what_happened(surfer):
     """An administrator searches what happened to bob, and goes from a line to the rest of what it is part of."""
     surfer.go("/admin/timeline")
     surfer.is_fit("an empty search")
-    surfer.fill('form[action="/admin/timeline"]', account=f"bob@{DOMAIN}", since="1h")
+    surfer.fill('form[action="/admin/timeline"]', about=f"bob@{DOMAIN}", since="1h")
     wait_until(lambda: surfer.is_there("document.querySelector('tbody tr')"), 10, "what happened to bob")
     assert "session opened" in surfer.text() and "invitation followed" in surfer.text(), surfer.text()
     surfer.is_fit("a timeline")
@@ -178,7 +178,7 @@ def what_happened(surfer):
     all_lines = surfer.page.value("document.querySelectorAll('tbody tr').length")
     session = "[...document.querySelectorAll('tbody tr')].find(it => it.innerText.includes('session opened')).querySelector('a')"
     surfer.page.value(f"setTimeout(() => {session}.click(), 0); 1")
-    wait_until(lambda: surfer.is_there("location.search.match('text=[0-9a-f]{16}') && document.querySelector('tbody tr')"), 10, "the rest of it")
+    wait_until(lambda: surfer.is_there("location.search.match('about=[0-9a-f]{16}') && document.querySelector('tbody tr')"), 10, "the rest of it")
     assert "session opened" in surfer.text()
     assert 1 < surfer.page.value("document.querySelectorAll('tbody tr').length") < all_lines, surfer.text()
 
@@ -255,7 +255,7 @@ def test_the_pages_are_german_for_who_chooses_it(service):
         surfer.is_fit("sign-in, German")
         surfer.fill("sign-in", user="alice", password=PASSWORD)
         surfer.arrives("/account")
-        for path in ("/account", "/account/setup", "/admin", "/admin/rooms", "/admin/bans", "/admin/service", "/admin/timeline?account=alice@" + DOMAIN):
+        for path in ("/account", "/account/setup", "/admin", "/admin/rooms", "/admin/bans", "/admin/service", "/admin/timeline?about=alice@" + DOMAIN):
             surfer.go(path)
             assert surfer.page.value("document.documentElement.lang") == "de", path
             surfer.is_fit(f"{path}, German")

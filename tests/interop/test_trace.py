@@ -3,11 +3,14 @@
 import asyncio
 import json
 import signal
+import ssl
 import time
+import urllib.request
 
+import pytest
 from chat import Chat
-from conftest import DOMAIN, wait_until
-from phone import Phone
+from conftest import DOMAIN, ROOMS, wait_until
+from phone import Phone, ring
 
 
 def trace(service, account, *words):
@@ -107,3 +110,39 @@ def test_a_call_of_a_room_tells_how_its_sound_went_and_who_was_silent(service):
     assert sound["room"] == room and "PCMU" in sound["text"] and "MOS 4" in sound["text"], sound
     assert "It was silent" not in sound["text"]
     assert {"room_joined", "room_left"} <= set(events(trace(service, f"bob@{DOMAIN}")))
+
+
+def test_what_happened_is_found_by_call_room_address_and_stranger(service):
+    """One calls who is of another service, and another is refused at the door: both are found by what an operator has in the hand."""
+    service.add("bob")
+    service.run("room", "add", f"dev@{ROOMS}", "--owner", f"bob@{DOMAIN}")
+    ring(service, "bob")
+
+    async def chats():
+        bob = await Chat("bob", service).connect()
+        await bob.join(f"dev@{ROOMS}")
+        await bob.close()
+        stranger = await Chat("nobody", service).connect()
+        assert stranger.refused.is_set()
+
+    asyncio.run(chats())
+    until(service, f"bob@{DOMAIN}", "room_left")
+    of_call = ["call_begun", "call_ringing", "call_cancelled"]
+    correlation = trace(service, "eve@elsewhere")[0]["correlation"]
+    for sought in ("eve@elsewhere", correlation, "sip:eve@elsewhere.example", "eve@elsewhere.example"):
+        assert events(trace(service, sought)) == of_call, sought
+    assert {"room_joined", "room_left"} <= set(events(trace(service, f"dev@{ROOMS}")))
+    wait_until(lambda: None in [line["account"] for line in trace(service, "127.0.0.1")], what="the stranger's login")
+    by_address = trace(service, "127.0.0.1")
+    assert {"login_accepted", "login_failed"} <= set(events(by_address))
+    (failed,) = [line for line in by_address if line["account"] is None]
+    assert failed["text"] == "xmpp login from 127.0.0.1 failed: nobody has that name"
+    with pytest.raises(AssertionError, match="nothing is known of `192.0.2.9`"):
+        service.run("trace", "192.0.2.9")
+
+    token = service.run("user", "add", f"root@{DOMAIN}", "--admin") and service.run("api-token", f"root@{DOMAIN}", "--scopes", "admin:read").strip()
+    url = f"https://localhost:{service.ports['http.https']}/api/v1/timeline?about=sip%3Aeve%40elsewhere.example"
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
+    told = json.load(urllib.request.urlopen(request, timeout=5, context=ssl.create_default_context(cafile=str(service.ca))))
+    assert [entry["event"] for entry in told["entries"]] == of_call[::-1] and told["account"] is None
+    assert {entry["account"] for entry in told["entries"]} == {f"bob@{DOMAIN}"}

@@ -131,8 +131,10 @@ fn an_address_is_taken_as_commands_print_it() {
         assert!(house.run(&["trace", written]).status.success(), "{written}");
     }
     assert!(house.run(&["trace", "tel:+33155501980"]).status.success());
-    house
-        .refuses(&["trace", "dave"], "`dave` is neither an address, such as alice@example.org, nor a number");
+    house.refuses(
+        &["trace", "dave"],
+        "nothing is known of `dave`: no account has it, and no timeline names it",
+    );
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! State none. Errors an entry that another release wrote and this one cannot read is passed over.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -41,6 +42,12 @@ pub struct What {
     /// The room, if it is about one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub room: Option<String>,
+    /// The network address that it came from, if it is about a login.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<IpAddr>,
+    /// Who it was, if nobody of ours: a network address, a JID, a SIP URI without its scheme.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stranger: Option<String>,
 }
 
 impl What {
@@ -53,7 +60,21 @@ impl What {
     ) -> Self {
         let (protocol, event) = (Cow::Borrowed(protocol.as_str()), Cow::Borrowed(event));
         let text = bounded(text.into(), LONGEST_TEXT);
-        Self { correlation, protocol, event, text, call_id: None, stream: None, room: None }
+        Self {
+            correlation,
+            protocol,
+            event,
+            text,
+            call_id: None,
+            stream: None,
+            room: None,
+            from: None,
+            stranger: None,
+        }
+    }
+
+    pub(crate) fn of_address(self, from: IpAddr) -> Self {
+        Self { from: Some(from.to_canonical()), ..self }
     }
 
     pub(crate) fn of_call(self, call_id: &str) -> Self {
@@ -73,7 +94,10 @@ impl Entry {
     /// As the archive keeps it.
     pub(crate) fn stored(&self, id: String) -> shared_store::Entry {
         shared_store::Entry {
-            owner: owner(self.account),
+            owner: match &self.what.stranger {
+                Some(stranger) if self.account.is_none() => format!("{STRANGERS}{stranger}"),
+                _ => owner(self.account),
+            },
             id,
             with: self.what.correlation.to_string(),
             time: self.time,
@@ -89,8 +113,8 @@ impl Entry {
         Some(Self { time: stored.time, account, what })
     }
 
-    /// An object for programs; `name` is the account's address.
-    pub fn to_json(&self, name: &str) -> serde_json::Value {
+    /// An object for programs; `name` is the account's address, `None` for what is of no account.
+    pub fn to_json(&self, name: Option<&str>) -> serde_json::Value {
         let what = &self.what;
         let mut line = serde_json::json!({
             "time": format!("{:.3}", timestamp(self.time)),
@@ -112,9 +136,8 @@ impl Entry {
     pub fn to_line(&self, zone: &TimeZone) -> String {
         let time = timestamp(self.time).to_zoned(zone.clone());
         let correlation = self.what.correlation.to_string();
-        let short = correlation.get(..8).unwrap_or_default();
         format!(
-            "{}  {:12}  {short}  {:22}  {}",
+            "{}  {:12}  {correlation}  {:22}  {}",
             time.strftime("%Y-%m-%d %H:%M:%S%.3f%:z"),
             self.what.protocol,
             self.what.event,
@@ -126,9 +149,14 @@ impl Entry {
 /// Whose archive it is.
 pub(crate) fn owner(account: Option<AccountId>) -> String {
     match account {
-        Some(account) => format!("timeline:{account}"),
-        None => "timeline:".to_owned(),
+        Some(account) => format!("{ACCOUNTS}{account}"),
+        None => ACCOUNTS.to_owned(),
     }
+}
+
+/// Whose timeline that archive is; none if nobody's of ours.
+pub(super) fn account_of(owner: &str) -> Option<AccountId> {
+    owner.strip_prefix(ACCOUNTS)?.parse().ok()
 }
 
 fn timestamp(millis: i64) -> Timestamp {
@@ -143,6 +171,10 @@ fn bounded(text: String, most: usize) -> String {
     text.chars().filter(|c| !c.is_control()).take(most).collect()
 }
 
+/// Before the account, or nothing: whose archive it is.
+const ACCOUNTS: &str = "timeline:";
+/// Before a stranger.
+const STRANGERS: &str = "timeline@";
 /// The kind of these entries in the archive.
 pub(crate) const KIND: &str = "timeline";
 /// Characters of a sentence.
@@ -171,9 +203,9 @@ mod tests {
         let zone = TimeZone::fixed(jiff::tz::offset(2));
         assert_eq!(
             entry().to_line(&zone),
-            "1970-01-01 02:00:01.500+02:00  sip           00000000  call_begun              calls bob"
+            "1970-01-01 02:00:01.500+02:00  sip           0000000000000007  call_begun              calls bob"
         );
-        let json = entry().to_json("alice@example.org");
+        let json = entry().to_json(Some("alice@example.org"));
         assert_eq!(json["time"], "1970-01-01T00:00:01.500Z");
         assert_eq!(json["correlation"], "0000000000000007");
         assert_eq!((&json["call_id"], json.get("room")), (&"c1".into(), None));

@@ -12,6 +12,7 @@
 
 mod calls;
 mod entry;
+mod index;
 mod pace;
 mod trace;
 mod verdict;
@@ -139,15 +140,18 @@ impl Listener {
         let now = Instant::now();
         let drafts = self.words.of(fact, now);
         for draft in drafts {
-            // Guests of other services are many: they take no window, no place and no look into the directory.
-            if matches!(&draft.whom, Whom::Jid(jid) if !self.domains.has(jid.domain())) {
-                continue;
-            }
+            // Guests of other services are many: they share a window, and take no look into the directory.
+            let draft = match draft.whom {
+                Whom::Jid(jid) if !self.domains.has(jid.domain()) => {
+                    Draft::of_guest(jid.as_str(), draft.what)
+                }
+                whom => Draft { whom, ..draft },
+            };
             if !self.pace.admits(&draft.whom, draft.is_failure(), now) {
                 self.metrics.dropped_pace.inc();
                 continue;
             }
-            self.put(Note::Entry(unix_millis(), draft));
+            self.put(Note::Entry(unix_millis(), Box::new(draft)));
         }
     }
 
@@ -160,7 +164,7 @@ impl Listener {
         for passed in self.pace.close(now) {
             let at = match &passed.whom {
                 Whom::Account(account) => Correlation::of_account(*account),
-                Whom::Jid(_) | Whom::Nobody => Correlation(0),
+                Whom::Jid(_) | Whom::Stranger(_) | Whom::Nobody => Correlation(0),
             };
             let failures = format!("{} more logins failed within the last minute", passed.failures);
             let entries = format!("{} more things happened within a minute than are kept", passed.entries);
@@ -170,7 +174,7 @@ impl Listener {
                 if count > 0 {
                     let what = What::new(at, Protocol::Auth, event, text);
                     let draft = Draft { whom: passed.whom.clone(), what };
-                    self.put(Note::Entry(unix_millis(), draft));
+                    self.put(Note::Entry(unix_millis(), Box::new(draft)));
                 }
             }
         }
@@ -178,7 +182,7 @@ impl Listener {
         if missed > 0 {
             let text = format!("{missed} facts came too fast: what they say is in no timeline");
             let what = What::new(Correlation(0), Protocol::Auth, "facts_missed", text);
-            self.put(Note::Entry(unix_millis(), Draft { whom: Whom::Nobody, what }));
+            self.put(Note::Entry(unix_millis(), Box::new(Draft { whom: Whom::Nobody, what })));
         }
     }
 
@@ -238,22 +242,39 @@ mod tests {
     }
 
     #[test]
-    fn guests_of_other_services_take_no_room() {
-        let (mut listener, mut notes) = listener(8);
-        for jid in ["a@example.org", "guest@elsewhere.example", "b@example.net", "c@sub.example.org"] {
+    fn guests_of_other_services_share_what_room_they_have() {
+        let (mut listener, mut notes) = listener(64);
+        let mut hear = |jid: &str| {
             let (room, jid) = ("dev@rooms.example.org".parse().unwrap(), jid.parse().unwrap());
             let event = RoomEvent::AffiliationChanged { room, jid, affiliation: Affiliation::Member };
             listener.hear(Heard::Fact(Fact::new(Correlation(1), event)));
+        };
+        for jid in ["a@example.org", "guest@elsewhere.example", "b@example.net", "c@sub.example.org"] {
+            hear(jid);
+        }
+        for n in 0..100 {
+            hear(&format!("guest{n}@elsewhere.example"));
         }
         let told = std::iter::from_fn(|| notes.try_recv().ok());
         let told: Vec<_> = told
             .filter_map(|note| match note {
-                Note::Entry(_, Draft { whom: Whom::Jid(jid), .. }) => Some(jid.to_string()),
+                Note::Entry(_, draft) => Some(match draft.whom {
+                    Whom::Jid(jid) => jid.to_string(),
+                    _ => draft.what.text,
+                }),
                 _ => None,
             })
             .collect();
-        assert_eq!(told, ["a@example.org", "b@example.net"]);
-        assert_eq!(listener.pace.len(), 2);
+        assert_eq!(
+            told[..4],
+            [
+                "a@example.org",
+                "guest@elsewhere.example: is Member of dev@rooms.example.org",
+                "b@example.net",
+                "c@sub.example.org: is Member of dev@rooms.example.org"
+            ]
+        );
+        assert_eq!((told.len(), listener.pace.len()), (32, 33));
     }
 
     #[test]

@@ -84,8 +84,23 @@ impl Pace {
         self.0.len()
     }
 
-    /// Whether there is room for one more entry of this account.
+    /// Whether there is room for one more entry of this account, or of this stranger, and of strangers at all.
     pub(super) fn admits(&mut self, whom: &Whom, is_failure: bool, now: Instant) -> bool {
+        let Whom::Stranger(_) = whom else {
+            return self.count(whom, is_failure, if is_failure { FAILURES } else { ENTRIES }, now);
+        };
+        // Who has had theirs takes nothing of the others'; who is new takes memory only where those of all have room.
+        let is_full = self.0.get(whom).is_some_and(|window| match is_failure {
+            true => window.failures >= OF_A_STRANGER,
+            false => window.entries >= OF_A_STRANGER,
+        });
+        let all = Whom::Stranger(String::new());
+        !is_full
+            && self.count(&all, is_failure, OF_STRANGERS, now)
+            && self.count(whom, is_failure, OF_A_STRANGER, now)
+    }
+
+    fn count(&mut self, whom: &Whom, is_failure: bool, most: u32, now: Instant) -> bool {
         if self.0.len() >= MOST && !self.0.contains_key(whom) {
             return false;
         }
@@ -96,9 +111,9 @@ impl Pace {
             passed_over: 0,
             failures_passed_over: 0,
         });
-        let (count, most, over) = match is_failure {
-            true => (&mut window.failures, FAILURES, &mut window.failures_passed_over),
-            false => (&mut window.entries, ENTRIES, &mut window.passed_over),
+        let (count, over) = match is_failure {
+            true => (&mut window.failures, &mut window.failures_passed_over),
+            false => (&mut window.entries, &mut window.passed_over),
         };
         let is_admitted = *count < most;
         *count = count.saturating_add(1);
@@ -106,12 +121,13 @@ impl Pace {
         is_admitted
     }
 
-    /// Windows that are over, of those that passed something over.
+    /// Windows of accounts that are over, of those that passed something over; what strangers did besides is counted alone.
     pub(super) fn close(&mut self, now: Instant) -> Vec<PassedOver> {
         let mut closed = Vec::new();
         self.0.retain(|whom, window| {
             let is_over = now.duration_since(window.began) >= MINUTE;
-            if is_over && (window.passed_over > 0 || window.failures_passed_over > 0) {
+            let is_told = !matches!(whom, Whom::Stranger(_));
+            if is_over && is_told && (window.passed_over > 0 || window.failures_passed_over > 0) {
                 let (entries, failures) = (window.passed_over, window.failures_passed_over);
                 closed.push(PassedOver { whom: whom.clone(), entries, failures });
             }
@@ -130,6 +146,10 @@ const MOST: usize = 100_000;
 const ENTRIES: u32 = 120;
 /// Failed logins of an account in a minute that are entries.
 const FAILURES: u32 = 5;
+/// Entries, and failed logins, of one stranger in a minute.
+const OF_A_STRANGER: u32 = 5;
+/// Those of all strangers in a minute: scanners are many, and what they say is of little use.
+const OF_STRANGERS: u32 = 30;
 
 #[cfg(test)]
 mod tests {
@@ -161,5 +181,22 @@ mod tests {
         assert_eq!(pace.close(start), []);
         assert_eq!(pace.close(start + MINUTE), [PassedOver { whom: whom.clone(), entries: 0, failures: 45 }]);
         assert!(pace.admits(&whom, true, start + MINUTE));
+    }
+
+    #[test]
+    fn strangers_have_little_each_and_not_much_together() {
+        let (start, mut pace) = (Instant::now(), Pace::default());
+        let stranger = |n: u32| Whom::Stranger(format!("192.0.2.{n}"));
+        let admitted =
+            |pace: &mut Pace, n: u32| (0..50).filter(|_| pace.admits(&stranger(n), true, start)).count();
+        assert_eq!(
+            (0..10).map(|n| admitted(&mut pace, n)).collect::<Vec<_>>(),
+            [5, 5, 5, 5, 5, 5, 0, 0, 0, 0]
+        );
+        assert_eq!(pace.len(), 7, "six of them, and that of all");
+        assert!(pace.admits(&stranger(0), false, start), "what is no failure has room of its own");
+        assert!(pace.admits(&Whom::Account(AccountId(1)), true, start));
+        assert_eq!(pace.close(start + MINUTE), []);
+        assert_eq!(admitted(&mut pace, 9), 5);
     }
 }

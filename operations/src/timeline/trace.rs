@@ -1,6 +1,6 @@
 //! Reading a timeline, beside a running server or without one.
 //!
-//! In    whose, and since when. Out entries, the oldest first, among them what the timeline says of its own gaps.
+//! In    whose or about what, and since when. Out entries, the oldest first, among them what the timeline says of its own gaps.
 //! State where a follower is. Errors the store's.
 
 use std::collections::HashSet;
@@ -9,7 +9,8 @@ use std::sync::Arc;
 use shared_model::{AccountId, Happened, Past, Pending, Timelines, Unavailable};
 use shared_store::{Archive, Position, Query, StoreError};
 
-use super::entry::{Entry, What, owner};
+use super::entry::{Entry, What, account_of, owner};
+use super::index::{DAY, Key, Place, place};
 
 /// Reads timelines. Clones share the archive.
 #[derive(Clone)]
@@ -26,6 +27,60 @@ impl Trace {
     /// Begins with what happened to an account at or after `since`, milliseconds since 1970; all that is kept if none.
     pub fn follow(&self, account: AccountId, since: Option<i64>) -> Follow {
         Follow { trace: self.clone(), account, since, shown: HashSet::new(), newest: i64::MIN }
+    }
+
+    /// What happened at or after `since` of what somebody names, in whosever timeline, the oldest first: a call by its Call-ID, anything by
+    /// its correlation, a room, a network address, a stranger by JID or SIP URI; and of further calls.
+    ///
+    /// It is looked up and nothing is searched through: a row of the index for each timeline and correlation, and the entries of those.
+    pub async fn about(
+        &self,
+        sought: &str,
+        calls: &[String],
+        since: Option<i64>,
+    ) -> Result<Vec<Entry>, StoreError> {
+        let keys = Key::all_of(sought).into_iter().chain(calls.iter().map(|call_id| Key::of_call(call_id)));
+        let (mut found, mut read) = (Vec::new(), HashSet::new());
+        for key in keys {
+            for place in self.places(&key, since).await? {
+                if found.len() < MOST_FOUND && !read.contains(&place) {
+                    found.extend(self.at(&place, since).await?.into_iter().filter(|entry| key.means(entry)));
+                    read.insert(place);
+                }
+            }
+        }
+        found.sort_by_key(|entry| entry.time);
+        let (Some(first), Some(last)) = (found.first(), found.last()) else { return Ok(found) };
+        let (first, last) = (first.time, last.time);
+        let gaps = self.all(None, Some(first)).await?.into_iter().map(|(_, entry)| entry);
+        found.extend(gaps.filter(|gap| gap.time <= last));
+        found.sort_by_key(|entry| entry.time);
+        Ok(found)
+    }
+
+    /// Where there is something of a key, the newest first.
+    async fn places(&self, key: &Key, since: Option<i64>) -> Result<Vec<Place>, StoreError> {
+        // A row is of the first that happened on its day.
+        let start = since.map(|since| since.saturating_sub(DAY));
+        let query =
+            Query { start, position: Position::Last, max: MOST_PLACES, most_counted: 0, ..Query::default() };
+        let page = self.archive.page(&key.owner(), &query).await?;
+        Ok(page.entries.iter().rev().filter_map(place).collect())
+    }
+
+    /// The newest of a place.
+    async fn at(&self, (owner, correlation): &Place, since: Option<i64>) -> Result<Vec<Entry>, StoreError> {
+        let query = Query {
+            with: Some(correlation.clone()),
+            start: since,
+            position: Position::Last,
+            max: PAGE,
+            most_counted: 0,
+            ..Query::default()
+        };
+        let page = self.archive.page(owner, &query).await?;
+        let account = account_of(owner);
+        Ok(page.entries.iter().filter_map(|stored| Entry::read(account, stored)).collect())
     }
 
     /// Everything of one owner at or after `start`, with the ids.
@@ -127,14 +182,15 @@ impl Timelines for Trace {
 }
 
 impl Entry {
-    fn happened(self) -> Happened {
-        let What { correlation, protocol, event, text, call_id, stream, room } = self.what;
+    /// As it is shown.
+    pub fn happened(self) -> Happened {
+        let What { correlation, protocol, event, text, call_id, stream, room, .. } = self.what;
         let (protocol, event) = (protocol.into_owned(), event.into_owned());
         Happened { time: self.time, correlation, protocol, event, text, call_id, stream, room }
     }
 
     /// Whether the text is in one of its fields; in lower case.
-    fn has(&self, text: &str) -> bool {
+    pub fn has(&self, text: &str) -> bool {
         let what = &self.what;
         let correlation = what.correlation.to_string();
         let ids = [&what.call_id, &what.stream, &what.room].into_iter().flatten();
@@ -182,6 +238,9 @@ impl Follow {
 const PAGE: usize = 500;
 /// Entries that are shown at once.
 const MOST: usize = 100_000;
+/// Timelines and correlations that a key is followed to, and entries that are found by all keys.
+const MOST_PLACES: usize = 500;
+const MOST_FOUND: usize = 10_000;
 /// Milliseconds by which an entry may come late.
 const LATENESS: i64 = 10_000;
 

@@ -19,7 +19,7 @@ use shared_model::{
 use super::calls::{Call, Calls};
 use super::entry::What;
 use super::pace::Seen;
-use super::verdict;
+use super::{index, verdict};
 
 /// Turns facts into drafts.
 pub(super) struct Words {
@@ -33,6 +33,8 @@ pub(super) enum Whom {
     Account(AccountId),
     /// The account of this JID, if it is one of ours.
     Jid(BareJid),
+    /// That of somebody who is not of ours, by address, JID or SIP URI.
+    Stranger(String),
     /// Nobody's: about the timeline itself.
     Nobody,
 }
@@ -47,6 +49,18 @@ pub(super) struct Draft {
 impl Draft {
     fn of(account: AccountId, what: What) -> Self {
         Self { whom: Whom::Account(account), what }
+    }
+
+    /// Of who is not of ours.
+    pub(super) fn of_stranger(who: String, what: What) -> Self {
+        let stranger = Some(who.clone());
+        Self { whom: Whom::Stranger(who), what: What { stranger, ..what } }
+    }
+
+    /// Of who is not of ours, and is named in the sentence.
+    pub(super) fn of_guest(name: &str, mut what: What) -> Self {
+        what.text.insert_str(0, &format!("{name}: "));
+        Self::of_stranger(index::who(name), what)
     }
 
     /// A login that did not hold.
@@ -88,15 +102,24 @@ impl Words {
             LoginEvent::Accepted { account, protocol, from, how } => {
                 let is_news = self.seen.is_news(account, (protocol, from, how), now);
                 let text = format!("{} login from {from} by {how}", protocol.as_str());
-                is_news.then(|| Draft::of(account, What::new(at, Protocol::Auth, "login_accepted", text)))
+                let what = || What::new(at, Protocol::Auth, "login_accepted", text).of_address(from);
+                is_news.then(|| Draft::of(account, what()))
             }
             // Challenges that go on are no failure of anybody's.
             LoginEvent::Denied { reason: "stale" | "foreign-nonce" | "replayed", .. } => None,
             LoginEvent::Denied { account, protocol, from, reason } => {
-                let account = account?;
+                let why = match (account, reason) {
+                    // Who is not there is asked for a proof all the same.
+                    (None, "wrong-proof") => why_denied("unknown-account"),
+                    _ => why_denied(reason),
+                };
+                let text = format!("{} login from {from} failed: {why}", protocol.as_str());
+                let what = What::new(at, Protocol::Auth, LOGIN_FAILED, text).of_address(from);
+                let Some(account) = account else {
+                    return Some(Draft::of_stranger(index::who(&from.to_string()), what));
+                };
                 self.seen.failed(account);
-                let text = format!("{} login from {from} failed: {}", protocol.as_str(), why_denied(reason));
-                Some(Draft::of(account, What::new(at, Protocol::Auth, LOGIN_FAILED, text)))
+                Some(Draft::of(account, what))
             }
         }
     }
@@ -315,7 +338,10 @@ fn conference(at: Correlation, event: &ConferenceEvent) -> Option<Draft> {
         ConferenceEvent::RecordingChanged { .. } => return None,
     };
     let what = What::new(at, Protocol::Conference, event, text).of_call(call_id).of_room(room.as_str());
-    participant.account.map(|account| Draft::of(account, what))
+    Some(match participant.account {
+        Some(account) => Draft::of(account, what),
+        None => Draft::of_guest(&participant.uri, what),
+    })
 }
 
 fn push(at: Correlation, event: PushEvent) -> Draft {
@@ -374,6 +400,7 @@ fn provisioning(at: Correlation, event: ProvisioningEvent) -> Draft {
 
 fn why_denied(reason: &'static str) -> &'static str {
     match reason {
+        "unknown-account" => "nobody has that name",
         "wrong-proof" => "wrong password",
         "disabled" => "the account is disabled",
         "wrong-realm" => "another realm than the account's: the client has another domain",
@@ -463,7 +490,7 @@ mod tests {
     }
 
     #[test]
-    fn strangers_and_challenges_are_nobodys() {
+    fn who_has_no_name_here_is_a_stranger_and_a_challenge_is_nobodys() {
         let mut words = Words::new(Instant::now());
         let denied = |account, reason| LoginEvent::Denied {
             account,
@@ -471,7 +498,11 @@ mod tests {
             from: [127, 0, 0, 1].into(),
             reason,
         };
-        assert!(said(&mut words, denied(None, "unknown-account")).is_empty());
+        for reason in ["unknown-account", "wrong-proof"] {
+            let stranger = said(&mut words, denied(None, reason));
+            let failed = "login_failed: xmpp login from 127.0.0.1 failed: nobody has that name";
+            assert_eq!(stranger[0], ("Stranger(\"127.0.0.1\")".to_owned(), failed.to_owned()));
+        }
         assert!(said(&mut words, denied(Some(AccountId(1)), "stale")).is_empty());
         let failed = said(&mut words, denied(Some(AccountId(1)), "wrong-proof"));
         assert_eq!(failed[0].1, "login_failed: xmpp login from 127.0.0.1 failed: wrong password");

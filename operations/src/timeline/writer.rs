@@ -2,7 +2,7 @@
 //!
 //! In    drafts, over a bounded channel; accounts that are gone.
 //! Out   entries in the archive, in groups of [`GROUP`], or of what came within [`MOMENT`].
-//! State how many entries each account got since it was last trimmed.
+//! State how many entries each account got since it was last trimmed; which rows of the index were written.
 //! Errors what the store refuses is counted, logged once a minute, and said in the timeline when it writes again.
 
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -16,6 +16,7 @@ use shared_store::{Archive, StoreError};
 use tokio::sync::mpsc;
 
 use super::entry::{Entry, KIND, What, owner};
+use super::index;
 use super::words::{Draft, Whom};
 use crate::config::Config;
 use crate::metrics::Metrics;
@@ -23,7 +24,7 @@ use crate::metrics::Metrics;
 /// What the writer is told.
 pub(super) enum Note {
     /// Something happened, at that time.
-    Entry(i64, Draft),
+    Entry(i64, Box<Draft>),
     /// An account is gone, and its timeline goes with it.
     Removed(AccountId),
     /// Accounts may be gone of which nothing was heard.
@@ -40,6 +41,8 @@ pub(super) struct Writer {
     process: u64,
     serial: u64,
     since_trimmed: HashMap<String, usize>,
+    /// Rows of the index that are in the store: owner and id.
+    indexed: HashSet<(String, String)>,
     removed: VecDeque<AccountId>,
     /// Accounts that were found gone, and whose timelines are still to remove.
     gone: Vec<AccountId>,
@@ -63,6 +66,7 @@ impl Writer {
             process: random(),
             serial: 0,
             since_trimmed: HashMap::new(),
+            indexed: HashSet::new(),
             removed: VecDeque::new(),
             gone: Vec::new(),
             must_look: false,
@@ -105,7 +109,7 @@ impl Writer {
     }
 
     async fn write(&mut self, group: Vec<Note>) {
-        let mut entries = Vec::with_capacity(group.len());
+        let (mut entries, mut rows) = (Vec::with_capacity(group.len()), Vec::new());
         let told = self.lost;
         if told > 0 {
             let text = format!("{told} entries could not be written to the store");
@@ -114,9 +118,13 @@ impl Writer {
         }
         for note in group {
             match note {
-                Note::Entry(time, Draft { whom, what }) => {
+                Note::Entry(time, draft) => {
+                    let Draft { whom, what } = *draft;
                     if let Some(account) = self.whose(whom).await {
-                        entries.push(self.stored(Entry { time, account, what }));
+                        let entry = Entry { time, account, what };
+                        let stored = self.stored(entry.clone());
+                        rows.extend(index::rows(&entry, &stored));
+                        entries.push(stored);
                     }
                 }
                 Note::Removed(account) => {
@@ -135,9 +143,14 @@ impl Writer {
         if entries.is_empty() {
             return;
         }
-        match self.archive.append(&entries).await {
+        let written = entries.len();
+        entries.extend(self.new_rows(rows));
+        let appended = self.archive.append(&entries).await;
+        let rows = entries.split_off(written);
+        match appended {
             Ok(()) => {
                 self.lost -= told;
+                self.indexed.extend(rows.into_iter().map(|row| (row.owner, row.id)));
                 self.metrics.written.inc_by(entries.len() as u64);
                 for entry in &entries {
                     let count = self.since_trimmed.entry(entry.owner.clone()).or_default();
@@ -161,10 +174,23 @@ impl Writer {
         }
     }
 
+    /// Those of the index that are not in the store, as far as is known: one that is written again is passed over there.
+    fn new_rows(&mut self, mut rows: Vec<shared_store::Entry>) -> Vec<shared_store::Entry> {
+        if self.indexed.len() > MOST_COUNTED {
+            self.indexed.clear();
+        }
+        let mut new = HashSet::new();
+        rows.retain(|row| {
+            let row = (row.owner.clone(), row.id.clone());
+            !self.indexed.contains(&row) && new.insert(row)
+        });
+        rows
+    }
+
     /// Whose entry it is; none if it is nobody's of ours. The outer `None`: no entry at all.
     async fn whose(&mut self, whom: Whom) -> Option<Option<AccountId>> {
         let account = match whom {
-            Whom::Nobody => return Some(None),
+            Whom::Nobody | Whom::Stranger(_) => return Some(None),
             Whom::Account(account) => account,
             Whom::Jid(jid) => match self.auth.directory.by_jid(&jid).await {
                 Ok(card) => card?.account,
@@ -271,7 +297,7 @@ const MOMENT: Duration = Duration::from_millis(100);
 const TRIMS: usize = 50;
 /// Entries that one trim removes at most.
 const MOST_TRIMMED: usize = 1_000;
-/// Accounts whose new entries are counted.
+/// Accounts whose new entries are counted; rows of the index that are known to be there.
 const MOST_COUNTED: usize = 50_000;
 /// Accounts that are gone and of which facts may still come.
 const MOST_REMOVED: usize = 1_000;
@@ -309,7 +335,7 @@ mod tests {
         let (queue, notes) = mpsc::channel(GROUP * 32);
         for _ in 0..GROUP * 32 {
             let draft = Draft { whom: Whom::Account(AccountId(1)), what: what() };
-            queue.try_send(Note::Entry(1, draft)).unwrap_or_else(|_| panic!("it is full"));
+            queue.try_send(Note::Entry(1, Box::new(draft))).unwrap_or_else(|_| panic!("it is full"));
         }
         drop(queue);
         let writer = writer(&store);

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use operations::Config;
 use shared_model::{
-    AccountEvent, BindingChange, BindingEvent, CallEvent, CallOutcome, ConferenceEvent, Correlation,
-    LeaveReason, LoginEvent, Protocol, RoomEvent, SessionEvent, UnboundWhy,
+    AccountEvent, Audio, BindingChange, BindingEvent, CallEvent, CallOutcome, ConferenceEvent, Correlation,
+    LeaveReason, LoginEvent, Participant, Protocol, RoomEvent, SessionEvent, UnboundWhy,
 };
 use shared_store::{Archive, Entry, Page, Query, StoreError};
 
@@ -68,6 +68,93 @@ async fn a_room_is_in_the_timeline_of_the_account_whose_jid_it_says() {
     assert_eq!(events(&entries), ["room_kicked"]);
     assert_eq!(entries[0].what.room.as_deref(), Some("dev@conference.example.org"));
     house.tell(at, ConferenceEvent::RecordingChanged { room, is_recorded: true });
+}
+
+#[tokio::test]
+async fn what_happened_is_found_by_call_room_address_and_stranger() {
+    let house = House::new(Config::default()).await;
+    let room: shared_model::RoomAddress = "dev@conference.example.org".parse().unwrap();
+    let (call_id, at) = ("a84b4c76@192.0.2.1".to_owned(), Correlation::of_call("a84b4c76@192.0.2.1"));
+    let (from, to) = (Some(house.alice), Some(house.bob));
+    let to_uri = "sip:bob@example.org".to_owned();
+    house.tell(at, CallEvent::Attempted { call_id: call_id.clone(), from, is_anonymous: false, to, to_uri });
+    house.tell(at, CallEvent::Ringing { call_id: call_id.clone() });
+    let of_room = Correlation::of_room(&room);
+    for jid in ["bob.chat@example.org", "guest@elsewhere.example"] {
+        let (room, jid, nick) = (room.clone(), jid.parse().unwrap(), "al".to_owned());
+        house.tell(of_room, RoomEvent::OccupantRemoved { room, jid, nick, reason: LeaveReason::Kicked });
+    }
+    let leg = Participant {
+        account: Some(house.alice),
+        jid: None,
+        uri: "sip:alice@example.org".to_owned(),
+        display_name: String::new(),
+        audio: Audio::SendReceive,
+        has_video: false,
+        is_hand_up: false,
+        is_encrypted: true,
+    };
+    let by_phone = Participant { account: None, uri: "sip:+33123@carrier.example".to_owned(), ..leg.clone() };
+    for (call_id, participant) in [("leg", leg), ("other", by_phone)] {
+        let (at, room, call_id) = (Correlation::of_call(call_id), room.clone(), call_id.to_owned());
+        house.tell(at, ConferenceEvent::ParticipantJoined { room, call_id, participant });
+    }
+    let own = Correlation::of_account(house.alice);
+    house.tell(own, denied(&house));
+    let nobody = LoginEvent::Denied {
+        account: None,
+        protocol: Protocol::Sip,
+        from: [192, 0, 2, 1].into(),
+        reason: "unknown-account",
+    };
+    house.tell(Correlation(0), nobody);
+    house.tell(own, AccountEvent::Changed { account: house.alice });
+    house.until(house.alice, |entries| events(entries).contains(&"account_changed")).await;
+
+    let found = async |sought: &str, since| house.trace.about(sought, &[], since).await.unwrap();
+    let sorted = |entries: &[operations::timeline::Entry]| {
+        let mut names: Vec<_> = entries.iter().map(|entry| entry.what.event.to_string()).collect();
+        names.sort();
+        names
+    };
+    for call in [&call_id, &at.to_string()] {
+        let entries = found(call, None).await;
+        assert_eq!(sorted(&entries), ["call_begun", "call_begun", "call_ringing", "call_ringing"], "{call}");
+        let whose: Vec<_> = entries.iter().filter_map(|entry| entry.account).collect();
+        assert!(whose.contains(&house.alice) && whose.contains(&house.bob));
+    }
+    let in_room = ["leg_joined", "leg_joined", "room_kicked", "room_kicked"];
+    for name in [
+        "dev@conference.example.org",
+        "xmpp:dev@conference.example.org?join",
+        "sip:dev@conference.example.org",
+    ] {
+        assert_eq!(sorted(&found(name, None).await), in_room, "{name}");
+    }
+    let by_address = found("::ffff:192.0.2.1", None).await;
+    assert_eq!(events(&by_address), ["login_failed", "login_failed"], "{by_address:?}");
+    let nobodys = by_address.iter().find(|entry| entry.account.is_none()).unwrap();
+    assert_eq!(nobodys.what.text, "sip login from 192.0.2.1 failed: nobody has that name");
+    let guest = found("xmpp:Guest@elsewhere.example/phone", None).await;
+    assert_eq!(
+        guest[0].what.text,
+        "guest@elsewhere.example: al was removed by a moderator of dev@conference.example.org"
+    );
+    assert_eq!((guest.len(), guest[0].account), (1, None));
+    assert_eq!(events(&found("sip:+33123@carrier.example", None).await), ["leg_joined"]);
+    assert_eq!(found("guest@elsewhere.example", Some(shared_runtime::unix_millis() + 1)).await, []);
+    for nothing in
+        ["", "192.0.2.2", "a84b4c76", "nobody@elsewhere.example", "\u{0}' OR 1", &"x".repeat(5_000)]
+    {
+        assert_eq!(found(nothing, None).await, [], "{nothing}");
+    }
+    let by_further_call = house.trace.about("+33123456", std::slice::from_ref(&call_id), None).await.unwrap();
+    assert_eq!(by_further_call.len(), 4);
+    // What goes with an account is found no more.
+    house.tell(own, AccountEvent::Removed { account: house.alice });
+    house.until(house.alice, <[_]>::is_empty).await;
+    let left = found(&call_id, None).await;
+    assert!(left.len() == 2 && left.iter().all(|entry| entry.account == Some(house.bob)), "{left:?}");
 }
 
 #[tokio::test]

@@ -1,15 +1,17 @@
-//! What happened to an account: for administrators that of anybody, for people their own, page by page as far back as it is kept.
+//! What happened: for administrators to anybody, in a call, in a room, from an address, with a stranger; for people to themselves, page by
+//! page as far back as it is kept.
+
+use std::collections::HashMap;
 
 use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
-use shared_model::{AccountId, Aor, BareJid, Happened, Unavailable};
+use shared_model::{AccountId, Happened, Unavailable};
 use shared_runtime::unix_millis;
 
-use super::accounts::address;
 use super::caller::Scope;
 use super::problem::Problem;
 use super::{Ask, Field, Kind, Operation, operation};
-use crate::Face;
+use crate::{Face, NotSearched, account_meant};
 
 pub(super) const TABLE: &[Operation] = &[
     Operation {
@@ -32,7 +34,12 @@ pub(super) const TABLE: &[Operation] = &[
         scope: Scope::AdminRead,
         gives: "Timeline",
         takes: &[
-            Field::needed("account", Kind::Text, "the address of an account, or its JID"),
+            Field::needed(
+                "about",
+                Kind::Text,
+                "an account by address, JID or number; a call by its Call-ID, anything by its correlation, a room, a network address; \
+                 who is not of ours by number, SIP URI or JID",
+            ),
             Field::open(
                 "since",
                 Kind::Text,
@@ -42,7 +49,7 @@ pub(super) const TABLE: &[Operation] = &[
             PART,
             MAX,
         ],
-        summary: "What happened to an account over every protocol, the newest first",
+        summary: "What happened over every protocol, to an account, in a call, in a room, from an address, with a stranger; the newest first",
         run: operation!(search),
     },
 ];
@@ -71,13 +78,13 @@ pub(super) async fn before(
 }
 
 async fn search(face: &Face, ask: &Ask) -> Result<Value, Problem> {
-    let address = address(face, "account", ask.text("account").unwrap_or_default())?;
-    let by_aor = face.auth.directory.by_aor(&Aor(address.clone())).await?;
-    let card = match by_aor {
-        Some(card) => Some(card),
-        None => face.auth.directory.by_jid(&BareJid(address)).await?,
-    };
-    let card = card.ok_or_else(|| Problem::nothing("account"))?;
+    let (about, text) = (ask.text("about").unwrap_or_default().trim(), ask.text("text").unwrap_or_default());
+    if about.is_empty() || about.len() > LONGEST {
+        return Err(Problem::field(
+            "about",
+            "an account, a Call-ID, a correlation, a room, a number, a SIP URI, a JID or a network address",
+        ));
+    }
     let since = match ask.text("since").filter(|text| !text.is_empty()) {
         None => None,
         Some(text) => {
@@ -86,22 +93,52 @@ async fn search(face: &Face, ask: &Ask) -> Result<Value, Problem> {
             Some(unix_millis().saturating_sub(i64::try_from(length.as_millis()).unwrap_or(i64::MAX)))
         }
     };
-    read(face, ask, card.account, since, ask.text("text").unwrap_or_default()).await
-}
-
-async fn read(
-    face: &Face,
-    ask: &Ask,
-    account: AccountId,
-    since: Option<i64>,
-    text: &str,
-) -> Result<Value, Problem> {
-    let timelines = face.timelines.as_ref().ok_or_else(nowhere)?;
-    let all = timelines.search(account, since, text).await.map_err(|_| nowhere())?;
+    let (account, found) = match account_meant(&face.auth, about).await? {
+        Some(card) => {
+            let timelines = face.timelines.as_ref().ok_or_else(nowhere)?;
+            let all = timelines.search(card.account, since, text).await.map_err(|_| nowhere())?;
+            (Some(card.aor), all.into_iter().map(|happened| (None, happened)).collect())
+        }
+        None => (None, elsewhere(face, about, since, text).await?),
+    };
     let (page, max) = (usize::try_from(ask.number("page").unwrap_or(0)), most(ask));
     let first = page.unwrap_or(usize::MAX).saturating_mul(max);
-    let entries: Vec<Value> = all.iter().skip(first).take(max).map(shown).collect();
-    Ok(json!({ "entries": entries, "more": all.len() > first.saturating_add(max) }))
+    let (mut entries, mut names) = (Vec::new(), HashMap::new());
+    for (id, happened) in found.iter().skip(first).take(max) {
+        let mut entry = shown(happened);
+        if let Some(id) = id {
+            if !names.contains_key(id) {
+                names.insert(*id, face.auth.directory.by_id(*id).await?.map(|card| card.aor));
+            }
+            entry["account"] = json!(names[id]);
+        }
+        entries.push(entry);
+    }
+    Ok(json!({ "account": account, "entries": entries, "more": found.len() > first.saturating_add(max) }))
+}
+
+/// What is in timelines of what is no account.
+async fn elsewhere(
+    face: &Face,
+    about: &str,
+    since: Option<i64>,
+    text: &str,
+) -> Result<Vec<(Option<AccountId>, Happened)>, Problem> {
+    let search = face.search.as_ref().ok_or_else(nowhere)?;
+    let found = search.about(about, since, text).await.map_err(|error| match error {
+        NotSearched::Unavailable => nowhere(),
+        NotSearched::TooMany => Problem::field(
+            "since",
+            "there were too many calls since then to look through; give a shorter time",
+        ),
+    })?;
+    if found.is_empty() {
+        return Err(Problem::new(
+            StatusCode::NOT_FOUND,
+            "nothing is known of this: no account has it, and no timeline names it",
+        ));
+    }
+    Ok(found.into_iter().map(|found| (found.account, found.happened)).collect())
 }
 
 fn nowhere() -> Problem {
@@ -121,5 +158,7 @@ fn shown(entry: &Happened) -> Value {
 
 const PART: Field = Field::open("page", Kind::Number, "which of the pages; 0, the newest, by default");
 const MAX: Field = Field::open("max", Kind::Number, "how many on a page; 100 by default and at most");
+/// Bytes of what is looked for: no address and no Call-ID that is kept is longer.
+const LONGEST: usize = 512;
 /// Entries of one page.
 const MOST: usize = 100;

@@ -31,8 +31,9 @@ pub(super) async fn own(face: &Face, words: &Words, session: &Session, before: &
     }
 }
 
-/// A table of entries; each leads to what shares its correlation, if the page can show that.
-pub(super) fn lines(words: &Words, read: &Value, rest: impl Fn(&str) -> Option<String>) -> Markup {
+/// A table of entries; each leads to what shares its correlation, if the page can show that, and says to whom it happened, where that is not
+/// said before.
+pub(super) fn lines(words: &Words, read: &Value, rest: impl Fn(&Value) -> Option<String>) -> Markup {
     let entries = read["entries"].as_array().map_or(&[][..], Vec::as_slice);
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     html! {
@@ -47,11 +48,14 @@ pub(super) fn lines(words: &Words, read: &Value, rest: impl Fn(&str) -> Option<S
                             (text(&entry["protocol"])) ": " (words.said(&event.replace('_', " ")))
                             @let correlation = text(&entry["correlation"]);
                             @let short = correlation.get(..8).unwrap_or_default();
-                            @if let Some(link) = rest(&correlation) {
+                            @if let Some(link) = rest(entry) {
                                 " " a href=(link) aria-label=(format!("{}: {short}", words.rest_of_it)) { (short) }
                             }
                         }
-                        td role="cell" { (words.of_event(&event, &text(&entry["text"]))) }
+                        td role="cell" {
+                            @if let Some(account) = entry["account"].as_str() { span.hint { (account) } br; }
+                            (words.of_event(&event, &text(&entry["text"])))
+                        }
                     }
                 } }
             } }

@@ -48,6 +48,7 @@ fn parts() -> Parts {
         call_moderation: None,
         telephony: None,
         timelines: None,
+        search: None,
         doctor: None,
         records: store.records,
         archive: store.archive,

@@ -32,7 +32,7 @@ async fn who_asks_for_german_reads_german_everywhere() {
         "/admin/numbers",
         "/admin/bans",
         "/admin/service",
-        "/admin/timeline?account=alice@example.org",
+        "/admin/timeline?about=alice@example.org",
         "/admin/doctor",
         "/invite/nothing",
     ] {

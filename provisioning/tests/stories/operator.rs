@@ -240,7 +240,7 @@ async fn timelines_are_searched_and_the_service_is_looked_at() {
     let house = house("timeline").await;
     let token = admin(&house).await;
     let search = async |query: &str| house.call(&token, &format!("GET /api/v1/timeline?{query}"), "").await;
-    let (status, first) = search("account=alice@example.org").await;
+    let (status, first) = search("about=alice@example.org").await;
     assert_eq!(
         (status, first["entries"].as_array().unwrap().len(), &first["more"]),
         (200, 100, &true.into())
@@ -249,16 +249,23 @@ async fn timelines_are_searched_and_the_service_is_looked_at() {
         (&first["entries"][0]["call_id"], &first["entries"][0]["room"]),
         (&"149".into(), &serde_json::Value::Null)
     );
-    let (_, last) = search("account=alice@example.org&page=1").await;
+    let (_, last) = search("about=alice@example.org&page=1").await;
     assert_eq!((last["entries"].as_array().unwrap().len(), &last["more"]), (50, &false.into()));
-    let (_, found) = search("account=alice@example.org&text=number+77").await;
+    let (_, found) = search("about=alice@example.org&text=number+77").await;
     assert_eq!(found["entries"][0]["time"], 77);
-    assert_eq!(search("account=nobody@example.org").await.0, 404);
-    assert_eq!(search("account=alice@example.org&since=long").await.1["field"], "since");
-    assert_eq!(search("text=x").await.0, 422);
-    assert_eq!(search("account=alice@example.org&page=4294967295").await.1["entries"], serde_json::json!([]));
+    assert_eq!(search("about=nobody@example.org").await.0, 404);
+    assert_eq!(search("about=alice@example.org&since=long").await.1["field"], "since");
+    assert_eq!((search("text=x").await.0, search("about=+").await.1["field"].clone()), (422, "about".into()));
+    let (_, call) = search("about=c7%40x").await;
+    assert_eq!(call["account"], serde_json::Value::Null);
+    let whose: Vec<_> = call["entries"].as_array().unwrap().iter().map(|entry| &entry["account"]).collect();
+    assert_eq!(whose, [&serde_json::Value::from("alice@example.org"), &serde_json::Value::Null]);
+    assert_eq!(search("about=c7%40x&text=rings&since=1h").await.1["entries"][0]["time"], 2);
+    assert_eq!(search("about=busy%40x").await.1["field"], "since");
+    assert_eq!((search("about=down%40x").await.0, search("about=192.0.2.9").await.0), (503, 404));
+    assert_eq!(search("about=alice@example.org&page=4294967295").await.1["entries"], serde_json::json!([]));
 
-    let (_, part) = search("account=alice@example.org&max=7&page=2").await;
+    let (_, part) = search("about=alice@example.org&max=7&page=2").await;
     assert_eq!((part["entries"].as_array().unwrap().len(), &part["entries"][0]["time"]), (7, &135.into()));
 
     let (_, found) = house.call(&token, "POST /api/v1/doctor", "").await;
@@ -267,7 +274,7 @@ async fn timelines_are_searched_and_the_service_is_looked_at() {
     let (holder, hour) = ((house.alice, Holder::Person), Duration::from_secs(3600));
     let own =
         house.auth.bearers.issue(holder, "own", &["account:read"], hour, unix_millis()).await.unwrap().0;
-    assert_eq!(house.call(&own, "GET /api/v1/timeline?account=alice@example.org", "").await.0, 403);
+    assert_eq!(house.call(&own, "GET /api/v1/timeline?about=alice@example.org", "").await.0, 403);
     assert_eq!(house.call(&own, "POST /api/v1/doctor", "").await.0, 403);
     let reader =
         house.auth.bearers.issue(holder, "reader", &["admin:read"], hour, unix_millis()).await.unwrap().0;
@@ -304,20 +311,23 @@ async fn pages_show_what_happened_and_whether_the_service_is_well() {
 
     let page = house.send("GET /admin/timeline", &cookie, "").await;
     assert!(page.contains("name=\"since\"") && !page.contains("calls number"), "{page}");
-    let of_alice = "/admin/timeline?account=alice@example.org";
+    let of_alice = "/admin/timeline?about=alice@example.org";
     let page = house.send(&format!("GET {of_alice}"), &cookie, "").await;
     assert!(page.contains("calls number 110") && !page.contains("calls number 109<"), "{page}");
     assert!(page.contains("1970-01-01 00:00:00"), "{page}");
-    let rest = format!("{of_alice}&amp;since=&amp;text=");
-    let rest = page.split(&format!("href=\"{rest}")).nth(1).unwrap().split('&').next().unwrap();
+    let rest = page.split("href=\"/admin/timeline?about=").nth(1).unwrap().split('&').next().unwrap();
     assert_eq!(rest.len(), 16, "the whole correlation: {rest}");
     let page = house.send(&format!("GET {of_alice}&text=number+1&page=1"), &cookie, "").await;
     assert!(page.contains("calls number 109") && page.contains("value=\"number 1\""), "{page}");
+    let call = house.send("GET /admin/timeline?about=c7%40x", &cookie, "").await;
+    let of_call = shared_model::Correlation::of_call("c7@x");
+    assert!(call.contains(&format!("href=\"/admin/timeline?about={of_call}&amp;")), "{call}");
+    assert!(call.contains("<span class=\"hint\">alice@example.org</span><br>it rings"), "{call}");
     let wrong = house.send(&format!("GET {of_alice}&since=long"), &cookie, "").await;
     assert!(wrong.contains("a length of time is written") && wrong.contains("aria-invalid"), "{wrong}");
-    let nobody = house.send("GET /admin/timeline?account=nobody@example.org", &cookie, "").await;
+    let nobody = house.send("GET /admin/timeline?about=nobody@example.org", &cookie, "").await;
     assert!(nobody.contains("role=\"alert\""), "{nobody}");
-    let evil = house.send("GET /admin/timeline?account=%3Cb%3E@example.org", &cookie, "").await;
+    let evil = house.send("GET /admin/timeline?about=%3Cb%3E@example.org", &cookie, "").await;
     assert!(evil.contains("value=\"&lt;b&gt;@example.org\"") && !evil.contains("<b>"), "{evil}");
 
     let page = house.send("GET /admin/doctor", &cookie, "").await;

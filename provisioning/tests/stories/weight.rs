@@ -71,7 +71,7 @@ async fn what_a_link_can_put_words_into_and_what_is_shown_once_is_not_compressed
     house.auth.book.set_profile(house.alice, Profile { admin: true, ..Profile::default() }).await.unwrap();
     let (cookie, key) = sign_in(&house).await;
     for path in
-        ["/account", "/admin/timeline", "/admin?text=a", "/account?blocked=a", "/admin/timeline?account=a"]
+        ["/account", "/admin/timeline", "/admin?text=a", "/account?blocked=a", "/admin/timeline?about=a"]
     {
         let (_, head) = weight(&house, path, &format!("{cookie}{GZIP}")).await;
         assert!(head.starts_with("HTTP/1.1 200") && !head.contains("content-encoding"), "{path}: {head}");

@@ -49,8 +49,8 @@ pub(super) struct Asked {
     address: String,
     dialled: String,
     caller: String,
-    /// Whose timeline, within which time, with which text, and which page of it.
-    account: String,
+    /// Whose timeline or what of all, within which time, with which text, and which page of it.
+    about: String,
     since: String,
     text: String,
     page: String,

@@ -1,7 +1,8 @@
-//! What happened to an account over every protocol: searched by address, time and text; each line leads to the rest of its activity.
+//! What happened over every protocol: to an account, in a call, in a room, from an address, with a stranger; since when, and with which text.
+//! Each line leads to the rest of its activity.
 
 use maud::{Markup, html};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::super::timeline::lines;
 use super::super::words::Words;
@@ -18,9 +19,9 @@ const PART: u32 = 40;
 pub(super) async fn section(face: &Face, words: &Words, session: &Session, asked: &Asked) -> Option<Markup> {
     let page: u32 = asked.page.parse().unwrap_or(0);
     let fields = json!({
-        "account": asked.account.trim(), "since": asked.since.trim(), "text": asked.text.trim(), "page": page, "max": PART,
+        "about": asked.about.trim(), "since": asked.since.trim(), "text": asked.text.trim(), "page": page, "max": PART,
     });
-    let read = match asked.account.trim().is_empty() {
+    let read = match asked.about.trim().is_empty() {
         true => None,
         false => Some(asking(face, session, "searchTimeline", &[], fields).await),
     };
@@ -29,9 +30,9 @@ pub(super) async fn section(face: &Face, words: &Words, session: &Session, asked
         (form(words, asked, fault))
         @match &read {
             Some(Ok(read)) => section {
-                h2 { (asked.account) }
-                (lines(words, read, |correlation| Some(link(asked, "", correlation, 0))))
-                @if read["more"] == true { p { a href=(link(asked, &asked.since, &asked.text, page.saturating_add(1))) { (words.more) } } }
+                h2 { (read["account"].as_str().unwrap_or(&asked.about)) }
+                (lines(words, read, |entry| rest(read, entry)))
+                @if read["more"] == true { p { a href=(link(&asked.about, &asked.since, &asked.text, page.saturating_add(1))) { (words.more) } } }
             },
             Some(Err(problem)) if problem.field.is_empty() => section { p.error role="alert" { (words.said(&problem.detail)) } },
             _ => {},
@@ -46,7 +47,11 @@ fn form(words: &Words, asked: &Asked, fault: Option<&Problem>) -> Markup {
     html! {
         section {
             form method="get" action=(PLACE) {
-                (text_field("account", "account", words.address, &asked.account, of("account").as_deref()))
+                @let about = of("about").map(|rule| ("about", rule.into_owned()));
+                (field("about", words.about_whom, words.about_whom_hint, about.as_ref(), |about, is_wrong| html! {
+                    input #about name="about" value=(asked.about) maxlength="512" autocapitalize="none" spellcheck="false" required
+                        aria-describedby=(about) aria-invalid=[is_wrong.then_some("true")];
+                }))
                 (field("since", words.within, words.within_hint, since.as_ref(), |about, is_wrong| html! {
                     input #since name="since" value=(asked.since) maxlength="16" autocapitalize="none" aria-describedby=(about)
                         aria-invalid=[is_wrong.then_some("true")];
@@ -58,12 +63,22 @@ fn form(words: &Words, asked: &Asked, fault: Option<&Problem>) -> Markup {
     }
 }
 
-fn link(asked: &Asked, since: &str, text: &str, page: u32) -> String {
-    let (account, since, text) = (escape(asked.account.trim()), escape(since.trim()), escape(text.trim()));
-    format!("{PLACE}?account={account}&since={since}&text={text}&page={page}")
+/// What belongs to an entry: of a call, a chat session and a room what all sides were told; of an account alone what has its correlation.
+fn rest(read: &Value, entry: &Value) -> Option<String> {
+    let correlation = entry["correlation"].as_str()?;
+    if ["call_id", "stream", "room"].iter().any(|id| entry[id].is_string()) {
+        return Some(link(correlation, "", "", 0));
+    }
+    let account = read["account"].as_str().or(entry["account"].as_str())?;
+    Some(link(account, "", correlation, 0))
+}
+
+fn link(about: &str, since: &str, text: &str, page: u32) -> String {
+    let (about, since, text) = (escape(about.trim()), escape(since.trim()), escape(text.trim()));
+    format!("{PLACE}?about={about}&since={since}&text={text}&page={page}")
 }
 
 /// Where the timeline of an account is shown.
 pub(super) fn place(account: &str) -> String {
-    format!("{PLACE}?account={}", escape(account))
+    format!("{PLACE}?about={}", escape(account))
 }

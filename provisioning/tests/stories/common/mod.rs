@@ -94,8 +94,9 @@ pub(crate) async fn house_behind(name: &str, proxies: &[&str], differs: impl FnO
         room_moderation: Some(rooms.clone()),
         call_moderation: Some(calls.clone()),
         telephony: Some(Arc::new(rooms::Carriers)),
-        timelines: Some(Arc::new(rooms::Past)),
-        doctor: Some(Arc::new(rooms::Past)),
+        timelines: Some(Arc::new(rooms::Past(alice))),
+        search: Some(Arc::new(rooms::Past(alice))),
+        doctor: Some(Arc::new(rooms::Past(alice))),
         records: store.records.clone(),
         archive: store.archive.clone(),
     };

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
+use provisioning::{Found, NotSearched, Search};
 use shared_model::{
     AccountId, Affiliated, Affiliation, Aor, Audio, BareJid, CallOutError, ConferenceDirectory,
     ConferenceSnapshot, Correlation, Deed, Diagnosis, Doctor, Happened, KeptRoom, Meaning, Moderation,
@@ -266,7 +267,40 @@ impl Telephony for Carriers {
 }
 
 /// Somebody to whom 150 things happened, and a doctor who finds something.
-pub(crate) struct Past;
+pub(crate) struct Past(pub(crate) AccountId);
+
+impl Search for Past {
+    fn about<'a>(
+        &'a self,
+        sought: &'a str,
+        since: Option<i64>,
+        text: &'a str,
+    ) -> Pending<'a, Result<Vec<Found>, NotSearched>> {
+        let happened = |text: &str| Happened {
+            time: since.map_or(1, |_| 2),
+            correlation: Correlation::of_call("c7@x"),
+            protocol: "sip".to_owned(),
+            event: "call_ringing".to_owned(),
+            text: text.to_owned(),
+            call_id: Some("c7@x".to_owned()),
+            stream: None,
+            room: None,
+        };
+        let found = match sought {
+            "c7@x" => ["it rings", "it is answered"]
+                .into_iter()
+                .filter(|it| it.contains(text))
+                .map(happened)
+                .collect(),
+            "busy@x" => return Box::pin(async { Err(NotSearched::TooMany) }),
+            "down@x" => return Box::pin(async { Err(NotSearched::Unavailable) }),
+            _ => Vec::new(),
+        };
+        let mut accounts = [Some(self.0), None].into_iter();
+        let of = move |happened| Found { account: accounts.next().flatten(), happened };
+        Box::pin(async move { Ok(found.into_iter().map(of).collect()) })
+    }
+}
 
 impl Timelines for Past {
     fn search<'a>(
