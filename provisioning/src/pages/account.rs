@@ -19,7 +19,7 @@ use super::asked::asked_deed;
 use super::blank::Blank;
 use super::deeds::Outcome;
 use super::words::{Words, fill};
-use super::{invited, listing, own, page, setup, timeline, trouble};
+use super::{head, invited, listing, own, page, setup, timeline, trouble};
 use crate::Face;
 use crate::api::caller::Caller;
 use crate::api::{self, Ask};
@@ -252,7 +252,7 @@ fn device_list(
             @if keeper.is_some() { p.note { (words.kept_devices) } }
             @if !all.is_empty() {
                 table role="table" {
-                    thead role="rowgroup" { tr role="row" { th role="columnheader" { (words.device) } th role="columnheader" { (words.since) } th role="columnheader" { span.unseen { (words.deed) } } } }
+                    (head(&[words.device, words.since], Some(words.deed)))
                     tbody role="rowgroup" { @for device in &all {
                         @let name = device["name"].as_str().unwrap_or_default();
                         tr role="row" { td role="cell" { (name) } td role="cell" data-label=(words.since) { (date(words, &device["created"])) } td role="cell" {
@@ -275,7 +275,7 @@ fn session_list(words: &Words, session: &Session, sessions: &Value) -> Markup {
         section {
             h2 { (words.sessions_title) }
             table role="table" {
-                thead role="rowgroup" { tr role="row" { th role="columnheader" { (words.name) } th role="columnheader" { (words.since) } th role="columnheader" { span.unseen { (words.deed) } } } }
+                (head(&[words.name, words.since], Some(words.deed)))
                 tbody role="rowgroup" { @for one in &all {
                     @let (id, name) = (one["id"].as_str().unwrap_or_default(), one["name"].as_str().unwrap_or_default());
                     tr role="row" {
@@ -340,7 +340,7 @@ fn call_list(words: &Words, page: &calls::Page) -> Markup {
             h2 { (words.history_title) }
             @if calls.is_empty() { p { (words.no_calls) } } @else {
                 div.scroll tabindex="0" role="region" aria-label=(words.history_title) { table role="table" {
-                    thead role="rowgroup" { tr role="row" { th role="columnheader" { (words.time) } th role="columnheader" { (words.with) } th role="columnheader" { (words.result) } } }
+                    (head(&[words.time_utc, words.with, words.result], None))
                     tbody role="rowgroup" { @for call in calls {
                         tr role="row" {
                             td role="cell" data-label=(words.time) { (text(&call["time"]).chars().take(16).collect::<String>().replace('T', " ")) }

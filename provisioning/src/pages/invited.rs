@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::account::date;
 use super::asked::asked_deed;
+use super::head;
 use super::words::Words;
 use crate::session::Session;
 
@@ -13,7 +14,7 @@ pub(super) fn open(words: &Words, session: &Session, listed: &Value, revoke: &st
     let all = listed["invites"].as_array().map_or(&[][..], Vec::as_slice);
     let text = |value: &'_ Value| value.as_str().unwrap_or_default().to_owned();
     html! { @if !all.is_empty() { table role="table" {
-        thead role="rowgroup" { tr role="row" { th role="columnheader" { (words.invites) } th role="columnheader" { (words.left) } th role="columnheader" { span.unseen { (words.deed) } } } }
+        (head(&[words.invites, words.left], Some(words.deed)))
         tbody role="rowgroup" { @for invite in all {
             @let id = text(&invite["id"]);
             tr role="row" {

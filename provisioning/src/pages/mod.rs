@@ -173,6 +173,16 @@ fn field(
     }
 }
 
+/// The head of a table; above buttons it says to those who only hear it what the column is.
+fn head(columns: &[&str], deed: Option<&str>) -> Markup {
+    html! {
+        thead role="rowgroup" { tr role="row" {
+            @for column in columns { th role="columnheader" { (column) } }
+            @if let Some(deed) = deed { th role="columnheader" { span.unseen { (deed) } } }
+        } }
+    }
+}
+
 /// A line of text that may be left empty.
 fn text_field(name: &str, id: &str, label: &str, value: &str, fault: Option<&str>) -> Markup {
     let about = format!("{id}-about");

@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::account::{date, deed, form, read};
 use super::blank::Blank;
 use super::deeds::Outcome;
+use super::head;
 use super::voicemail;
 use super::words::Words;
 use crate::session::Session;
@@ -69,7 +70,7 @@ fn client_list(words: &Words, session: &Session, clients: &Value) -> Markup {
         section {
             h2 { (words.clients_title) }
             @if all.is_empty() { p { (words.no_clients) } } @else { table role="table" {
-                thead role="rowgroup" { tr role="row" { th role="columnheader" { (words.name) } th role="columnheader" { (words.last_seen) } th role="columnheader" { span.unseen { (words.deed) } } } }
+                (head(&[words.name, words.last_seen], Some(words.deed)))
                 tbody role="rowgroup" { @for client in &all {
                     @let (id, name) = (client["id"].as_str().unwrap_or_default(), client["name"].as_str().unwrap_or_default());
                     tr role="row" {
@@ -170,7 +171,7 @@ fn block_list(
             h2 { (words.blocked_title) }
             p { (words.blocked_text) }
             @if !part.is_empty() { table role="table" {
-                thead role="rowgroup" { tr role="row" { th role="columnheader" { (words.address) } th role="columnheader" { span.unseen { (words.deed) } } } }
+                (head(&[words.address], Some(words.deed)))
                 tbody role="rowgroup" { @for address in part { tr role="row" {
                     td role="cell" { (address) }
                     td role="cell" { (deed(session, "unblock", "/account", &[("path.address", address)], words.unblock, address)) }

@@ -5,6 +5,7 @@ use maud::{Markup, html};
 use serde_json::{Value, json};
 
 use super::admin::{asking, escape};
+use super::head;
 use super::words::Words;
 use crate::Face;
 use crate::session::Session;
@@ -39,7 +40,7 @@ pub(super) fn lines(words: &Words, read: &Value, rest: impl Fn(&Value) -> Option
     html! {
         @if entries.is_empty() { p { (words.nothing_happened) } } @else {
             div.scroll tabindex="0" role="region" aria-label=(words.happened) { table role="table" {
-                thead role="rowgroup" { tr role="row" { th role="columnheader" { (words.time_utc) } th role="columnheader" { (words.event) } th role="columnheader" { (words.what) } } }
+                (head(&[words.time_utc, words.event, words.what], None))
                 tbody role="rowgroup" { @for entry in entries {
                     tr role="row" {
                         td role="cell" data-label=(words.time_utc) { (moment(&entry["time"])) }

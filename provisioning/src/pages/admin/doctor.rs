@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::super::account::form;
 use super::super::deeds::Outcome;
+use super::super::head;
 use super::super::words::Words;
 use super::text;
 use crate::session::Session;
@@ -31,7 +32,7 @@ fn found(words: &Words, looked: &Value) -> Markup {
         section {
             @if looked["well"] == true { p.done role="status" { (words.is_well) } } @else { p.error role="alert" { (words.is_unwell) } }
             div.scroll tabindex="0" role="region" aria-label=(words.doctor) { table role="table" {
-                thead role="rowgroup" { tr role="row" { th role="columnheader" { (words.check) } th role="columnheader" { (words.result) } th role="columnheader" { (words.what) } th role="columnheader" { (words.to_do) } } }
+                (head(&[words.check, words.result, words.what, words.to_do], None))
                 tbody role="rowgroup" { @for finding in findings.iter().take(MOST) {
                     @let severity = text(&finding["severity"]);
                     tr role="row" {

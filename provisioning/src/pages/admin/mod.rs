@@ -24,7 +24,7 @@ use super::asked::data_ask;
 use super::blank::Blank;
 use super::deeds::Outcome;
 use super::words::{Words, fill};
-use super::{invited, page, trouble};
+use super::{head, invited, page, trouble};
 use crate::Face;
 use crate::api::caller::Caller;
 use crate::api::problem::Problem;
@@ -152,7 +152,7 @@ async fn accounts(
             }
             @if all.is_empty() { p { (words.none_found) } }
             @else { div.scroll tabindex="0" role="region" aria-label=(words.accounts) { table role="table" {
-                thead role="rowgroup" { tr role="row" { th role="columnheader" { (words.address) } th role="columnheader" { (words.name) } th role="columnheader" { (words.numbers) } th role="columnheader" { span.unseen { (words.deed) } } } }
+                (head(&[words.address, words.name, words.numbers], Some(words.deed)))
                 tbody role="rowgroup" { @for account in all {
                     @let aor = text(&account["aor"]);
                     @let enabled = account["enabled"] == true;
@@ -275,9 +275,7 @@ async fn service(face: &Face, words: &Words, session: &Session, asked: &Asked) -
         section {
             h2 { (words.changes) }
             div.scroll tabindex="0" role="region" aria-label=(words.changes) { table role="table" {
-                thead role="rowgroup" { tr role="row" {
-                    th role="columnheader" { (words.time) } th role="columnheader" { (words.who) } th role="columnheader" { (words.what) } th role="columnheader" { (words.on) } th role="columnheader" { (words.before) } th role="columnheader" { (words.after) }
-                } }
+                (head(&[words.time, words.who, words.what, words.on, words.before, words.after], None))
                 tbody role="rowgroup" { @for change in listed {
                     tr role="row" {
                         td role="cell" data-label=(words.time) { (date(words, &change["time"])) }

@@ -7,8 +7,8 @@ use super::super::account::{deed, form};
 use super::super::asked::data_ask;
 use super::super::blank::Blank;
 use super::super::deeds::Outcome;
-use super::super::text_field;
 use super::super::words::Words;
+use super::super::{head, text_field};
 use super::{Asked, asking, escape, read, read_at, text};
 use crate::Face;
 use crate::session::Session;
@@ -39,7 +39,7 @@ pub(super) async fn section(
             }
             @if all.is_empty() { p { (words.no_rooms) } } @else {
                 div.scroll tabindex="0" role="region" aria-label=(words.rooms) { table role="table" {
-                    thead role="rowgroup" { tr role="row" { th role="columnheader" { (words.address) } th role="columnheader" { (words.name) } th role="columnheader" { (words.in_chat) } th role="columnheader" { (words.in_call) } } }
+                    (head(&[words.address, words.name, words.in_chat, words.in_call], None))
                     tbody role="rowgroup" { @for room in all {
                         @let address = text(&room["room"]);
                         tr role="row" {
@@ -131,7 +131,7 @@ async fn affiliations(
                 button.quiet { (words.search) }
             }
             @if all.is_empty() { p { (words.nobody) } } @else { table role="table" {
-                thead role="rowgroup" { tr role="row" { th role="columnheader" { (words.address) } th role="columnheader" { (words.kind) } th role="columnheader" { span.unseen { (words.deed) } } } }
+                (head(&[words.address, words.kind], Some(words.deed)))
                 tbody role="rowgroup" { @for one in all {
                     @let address = text(&one["address"]);
                     tr role="row" {
@@ -220,7 +220,7 @@ async fn one(
             h2 { (words.in_chat) }
             @let occupants = list(&shown["occupants"]);
             @if occupants.is_empty() { p { (words.nobody) } } @else { table role="table" {
-                thead role="rowgroup" { tr role="row" { th role="columnheader" { (words.name) } th role="columnheader" { (words.role) } th role="columnheader" { span.unseen { (words.deed) } } } }
+                (head(&[words.name, words.role], Some(words.deed)))
                 tbody role="rowgroup" { @for one in occupants {
                     @let nick = text(&one["nick"]);
                     tr role="row" {
@@ -245,7 +245,7 @@ async fn one(
                 (deed(session, "record", &place, &[("path.room", room), ("on", on)], label, room))
             }
             @if participants.is_empty() { p { (words.nobody) } } @else { table role="table" {
-                thead role="rowgroup" { tr role="row" { th role="columnheader" { (words.name) } th role="columnheader" { (words.sound) } th role="columnheader" { span.unseen { (words.deed) } } } }
+                (head(&[words.name, words.sound], Some(words.deed)))
                 tbody role="rowgroup" { @for one in participants {
                     @let (call, uri) = (text(&one["call"]), text(&one["uri"]));
                     tr role="row" {
