@@ -91,6 +91,11 @@ async fn list(face: &Face, ask: &Ask) -> Result<Value, Problem> {
         .rooms(ask.text("text").unwrap_or_default().trim(), after.as_ref(), max + 1)
         .await
         .map_err(|_| elsewhere())?;
+    if let Some(after) = after.filter(|_| found.is_empty())
+        && snapshot(face, &after).await.is_none()
+    {
+        return Err(Problem::nothing_behind());
+    }
     let more = found.len() > max;
     found.truncate(max);
     let mut all = Vec::new();

@@ -164,7 +164,9 @@ fn block_list(
 ) -> Markup {
     let all: Vec<&str> =
         blocked["blocked"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    let behind = &all[all.partition_point(|address| *address <= after)..];
+    let at = all.partition_point(|address| *address <= after);
+    // Who goes on from what is last, or not there any more, begins again.
+    let behind = if at < all.len() { &all[at..] } else { &all[..] };
     let (part, rest) = behind.split_at(behind.len().min(MOST_LISTED));
     html! {
         section {

@@ -357,11 +357,45 @@ async fn no_account_gets_a_password_that_is_guessed_first() {
 #[tokio::test]
 async fn a_page_that_goes_on_from_nothing_begins_again() {
     let house = house("parts").await;
-    admin(&house).await;
-    let (cookie, _) = sign_in(&house).await;
-    for page in ["/admin?after=zz", "/admin/bans?after=%00", "/admin/service?before=zz"] {
+    let token = admin(&house).await;
+    let (cookie, key) = sign_in(&house).await;
+    let form = format!("key={key}&back=/account&address=eve@elsewhere.example");
+    let done = house.send("POST /do/block", &format!("{cookie}{FORM}"), &form).await;
+    assert!(done.contains("location: /account?done=block"), "{done}");
+    let group = r#"{"groups":["sales"]}"#;
+    assert_eq!(house.call(&token, "PUT /api/v1/accounts/alice@example.org/groups", group).await.0, 200);
+    for (page, shown) in [
+        ("/admin?after=zz", "alice@example.org</a>"),
+        ("/admin?after=zz@example.org", "alice@example.org</a>"),
+        ("/admin/rooms?after=zz", "dev@conference.example.org</a>"),
+        ("/admin/rooms?after=zz@conference.example.org", "dev@conference.example.org</a>"),
+        ("/admin/groups?after=zz", "<h3>sales</h3>"),
+        ("/account?blocked=zz", ">eve@elsewhere.example<"),
+        ("/admin/bans?after=%00", ""),
+        ("/admin/service?before=zz", ""),
+    ] {
         let answer = house.send(&format!("GET {page}"), &cookie, "").await;
-        assert!(answer.starts_with("HTTP/1.1 200"), "{page}: {answer}");
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.contains(shown), "{page}: {answer}");
+    }
+    for path in [
+        "accounts?after=zz",
+        "accounts?after=zz@example.org",
+        "rooms?after=zz",
+        "rooms?after=zz@conference.example.org",
+        "rooms/dev@conference.example.org/affiliations?after=zz",
+        "affiliations?address=bob@example.org&after=zz",
+        "affiliations?address=bob@example.org&after=zz@conference.example.org",
+    ] {
+        let (status, problem) = house.call(&token, &format!("GET /api/v1/{path}"), "").await;
+        assert_eq!((status, &problem["field"]), (422, &"after".into()), "{path}: {problem}");
+    }
+    // What is there is a place to go on from, though nothing comes behind.
+    for (path, list) in [
+        ("accounts?after=alice@example.org", "accounts"),
+        ("rooms?after=dev@conference.example.org", "rooms"),
+    ] {
+        let (status, part) = house.call(&token, &format!("GET /api/v1/{path}"), "").await;
+        assert_eq!((status, &part[list]), (200, &serde_json::json!([])), "{path}");
     }
 }
 

@@ -28,7 +28,9 @@ pub(super) async fn section(
     let domains = read(face, session, "listDomains", json!({})).await?;
     let all = groups["groups"].as_array()?;
     // In the order of their names.
-    let behind = &all[all.partition_point(|group| text(&group["group"]) <= asked.after)..];
+    let at = all.partition_point(|group| text(&group["group"]) <= asked.after);
+    // Who goes on from what is last, or not there any more, begins again.
+    let behind = if at < all.len() { &all[at..] } else { all };
     let (part, rest) = behind.split_at(behind.len().min(PART));
     Some(html! {
         section {
