@@ -343,9 +343,9 @@ fn call_list(words: &Words, page: &calls::Page) -> Markup {
                     (head(&[words.time_utc, words.with, words.result], None))
                     tbody role="rowgroup" { @for call in calls {
                         tr role="row" {
-                            td role="cell" data-label=(words.time) { (text(&call["time"]).chars().take(16).collect::<String>().replace('T', " ")) }
+                            td role="cell" data-label=(words.time_utc) { (text(&call["time"]).chars().take(16).collect::<String>().replace('T', " ")) }
                             td role="cell" data-label=(words.with) { @if call["outgoing"] == true { "→ " (text(&call["to"])) } @else { "← " (text(&call["from"])) } }
-                            td role="cell" data-label=(words.result) { (result(words, &call["result"])) " " (call["seconds"].as_u64().unwrap_or(0)) " s" }
+                            td role="cell" data-label=(words.result) { (result(words, &call["result"])) " " (length(words, call["seconds"].as_u64().unwrap_or(0))) }
                         }
                     } }
                 } }
@@ -446,13 +446,40 @@ pub(super) async fn read(face: &Face, session: &Session, id: &str) -> Option<Val
 
 /// How long ago, in words that need no time zone.
 pub(super) fn date(words: &Words, millis: &Value) -> String {
-    let minutes = (unix_millis() - millis.as_i64().unwrap_or_default()).abs() / 60_000;
-    match minutes {
-        0..60 => fill(words.minutes, &minutes.to_string()),
-        60..2880 => fill(words.hours, &(minutes / 60).to_string()),
-        _ => fill(words.days_long, &(minutes / 1440).to_string()),
-    }
+    length(words, (unix_millis() - millis.as_i64().unwrap_or_default()).unsigned_abs() / 1_000)
+}
+
+/// Seconds as people say them: of hours and days no minutes.
+pub(super) fn length(words: &Words, seconds: u64) -> String {
+    let (text, count) = match seconds {
+        0..120 => (words.seconds, seconds),
+        120..3_600 => (words.minutes, seconds / 60),
+        3_600..172_800 => (words.hours, seconds / 3_600),
+        _ => (words.days_long, seconds / 86_400),
+    };
+    fill(text, &count.to_string())
 }
 
 /// Calls that the page shows at once.
 const MOST_CALLS: usize = 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_took_seconds_is_said_in_seconds() {
+        let words = Words::english();
+        for (seconds, said) in [(0, "0 s"), (20, "20 s"), (119, "119 s"), (120, "2 min"), (3_599, "59 min")] {
+            assert_eq!(length(words, seconds), said);
+        }
+        assert_eq!(length(words, 2 * 86_400), fill(words.days_long, "2"));
+        let call = serde_json::json!({ "id": "1", "time": "2026-03-01T09:12:03.123Z", "from": "sip:bob@x", "to": "", "outgoing": false, "result": "completed", "seconds": 20 });
+        let list = call_list(words, &calls::Page { calls: vec![call], before: None }).into_string();
+        assert!(
+            list.contains("Time (UTC)</th>") && list.contains("data-label=\"Time (UTC)\">2026-03-01 09:12<"),
+            "{list}"
+        );
+        assert!(list.contains(" 20 s<"), "{list}");
+    }
+}

@@ -14,7 +14,7 @@ use maud::{Markup, html};
 use shared_model::{KeptMessage, MailboxState, OwnChatError};
 use shared_runtime::http::{Range, is_known};
 
-use super::account::{date, deed, form};
+use super::account::{date, deed, form, length};
 use super::asked::asked_deed;
 use super::words::Words;
 use crate::Face;
@@ -112,14 +112,13 @@ pub(super) fn section(
 
 fn item(words: &Words, session: &Session, message: &KeptMessage) -> Markup {
     let caller = if message.caller.is_empty() { words.somebody } else { &message.caller };
-    let seconds = message.duration.as_secs();
     let (wish, label) = if message.is_heard { ("false", words.mark_new) } else { ("true", words.mark_heard) };
     html! {
         li.message {
             p {
                 @if message.is_heard { (caller) } @else { strong { (caller) } " – " (words.is_new) }
                 @if message.at > 0 { " – " (date(words, &message.at.into())) }
-                " – " (seconds) " s"
+                " – " (length(words, message.duration.as_secs()))
             }
             // Nothing is loaded before somebody plays it: that is what says that it was heard.
             audio controls preload="none" src=(format!("/account/voicemail/{}", message.id)) aria-label=(format!("{}: {caller}", words.voicemail_title)) {}

@@ -317,6 +317,7 @@ pub(super) const WORDS: Words = Words {
     to_do: "Was zu tun ist",
     end_hint: "Ein Gerät, dessen Sitzung du beendest, kommt von selbst zurück, solange sein Passwort gilt. Um es auszusperren, entferne unten sein Passwort.",
     languages: "Sprachen",
+    seconds: "{} s",
     minutes: "{} min",
     hours: "{} Std.",
     days_long: "{} T.",

@@ -317,6 +317,7 @@ pub(super) const WORDS: Words = Words {
     to_do: "What to do",
     end_hint: "A device whose session you end comes back by itself while its password holds. To lock it out, remove its password below.",
     languages: "Languages",
+    seconds: "{} s",
     minutes: "{} min",
     hours: "{} h",
     days_long: "{} d",
