@@ -63,6 +63,9 @@ pub(super) async fn panel(parts: &Parts, words: &Words, card: &AccountCard) -> M
             h3 { (words.by_hand_title) }
             (values(words, &call_values(parts, words, card)))
         }
+        @if parts.config.web_client(&card.jid).is_none() { section {
+            p { (words.no_web_client) " " a href="/account" { (words.account) } }
+        } }
         @if parts.ca.is_some() { section {
             h2 { (words.authority_title) }
             p { (words.authority_text) " " a href="/provision/ca.pem" { "ca.pem" } }

@@ -323,6 +323,9 @@ async fn a_client_for_browsers_is_linked_where_there_is_one() {
     for path in ["/account", "/account/setup"] {
         let page = without.send(&format!("GET {path}"), &cookie, "").await;
         assert!(!page.contains("Chat in this browser"), "{page}");
+        let says =
+            page.contains("No client at hand?") && page.contains(" <a href=\"/account\">My account</a>");
+        assert_eq!(says, path == "/account/setup", "{page}");
     }
     assert!(without.ask("GET /provision/cusax.json @BASIC@", "").await.contains("\"web_client\":null"));
     let house = house_with("web", |parts| {
@@ -333,7 +336,7 @@ async fn a_client_for_browsers_is_linked_where_there_is_one() {
     let link = "href=\"https://chat.example.org/?a&amp;jid=wonder%40example.org\"";
     for path in ["/account", "/account/setup"] {
         let page = house.send(&format!("GET {path}"), &cookie, "").await;
-        assert!(page.contains(link), "{path}: {page}");
+        assert!(page.contains(link) && !page.contains("No client at hand?"), "{path}: {page}");
     }
     let whole = house.ask("GET /provision/cusax.json @BASIC@", "").await;
     assert!(

@@ -84,6 +84,7 @@ pub(super) const WORDS: Words = Words {
     forgotten_submit: "An meinen Chat schicken",
     forgotten_told: "Wenn es dieses Konto gibt und in dieser Stunde noch kein Link dorthin ging, ist er jetzt in seinem Chat.",
     forgotten_message: "Jemand hat ein neues Passwort für {} verlangt. Wenn du es warst, öffne innerhalb einer Stunde dies: {} Wenn nicht, lass es.",
+    no_web_client: "Kein Programm zur Hand? Im Browser wird hier weder gechattet noch telefoniert; er zeigt deine Anrufe und nimmt Geräte auf und weg:",
     web_client: "In diesem Browser chatten",
     calling_number: "Die Nummer, mit der ich anrufe",
     use_number: "Mit ihr anrufen",

@@ -84,6 +84,7 @@ pub(super) const WORDS: Words = Words {
     forgotten_submit: "Send it to my chat",
     forgotten_told: "If there is such an account, and none was sent to it in this hour, the link is in its chat now.",
     forgotten_message: "Somebody asked for a new password for {}. If it was you, open this within an hour: {} If it was not, leave it.",
+    no_web_client: "No client at hand? A browser neither chats nor calls here; it shows your calls, and adds and removes devices:",
     web_client: "Chat in this browser",
     calling_number: "The number that I call with",
     use_number: "Call with it",
