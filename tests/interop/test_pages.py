@@ -259,6 +259,11 @@ def test_the_pages_are_german_for_who_chooses_it(service):
             surfer.go(path)
             assert surfer.page.value("document.documentElement.lang") == "de", path
             surfer.is_fit(f"{path}, German")
+        surfer.go("/admin/doctor")
+        surfer.fill("diagnose")
+        wait_until(lambda: surfer.is_there("document.querySelector('tbody tr')"), 60, "what the doctor found")
+        english = surfer.page.value("JSON.stringify([...document.querySelectorAll('tbody [lang=en]')].map(it => it.innerText))")
+        assert json.loads(english) == [], "what the doctor finds is German"
         surfer.go("/account")
         surfer.fill("changePassword", current=PASSWORD, password="short")
         wait_until(lambda: "ein Passwort hat mindestens 8 Zeichen" in surfer.text(), 20, "the rule in German")

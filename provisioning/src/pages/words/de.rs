@@ -339,5 +339,5 @@ pub(super) const WORDS: Words = Words {
     no_phone_mend: "Richte ein Gerät für Anrufe ein.",
     no_chat: "Eins deiner Telefone ist angemeldet, und du bist nicht im Chat: man kann dich anrufen, und Nachrichten warten.",
     no_chat_mend: "Richte ein Gerät für Chat ein.",
-    said: super::said_de::SAID,
+    said: &[super::said_de::SAID, super::doctor_de::SAID],
 };

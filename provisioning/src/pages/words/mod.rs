@@ -1,10 +1,12 @@
 //! What pages say: one catalogue a language, and the compiler says which word a catalogue lacks.
 //!
 //! A language is added as a file like `en.rs`, a line in [`LANGUAGES`], and a table of the sentences that the service itself says in
-//! English ([`Words::say`]): rules of fields, what happened, what was changed. Which one is spoken is chosen on each page (a cookie), and
-//! follows `Accept-Language` (RFC 9110 §12.5.4) otherwise; English is what remains. A `{}` in a text is the place of one value.
+//! English ([`Words::say`]): rules of fields, what happened, what was changed, what the doctor finds. Which one is spoken is chosen on each
+//! page (a cookie), and follows `Accept-Language` (RFC 9110 §12.5.4) otherwise; English is what remains. A `{}` in a text is the place of
+//! one value.
 
 mod de;
+mod doctor_de;
 mod en;
 mod said_de;
 
@@ -23,7 +25,7 @@ macro_rules! words {
         pub(crate) struct Words {
             $(pub(crate) $name: &'static str,)*
             /// Sentences of the service, in English and in this language.
-            said: &'static [(&'static str, &'static str)],
+            said: &'static [&'static [(&'static str, &'static str)]],
         }
 
         impl Words {
@@ -114,7 +116,7 @@ impl Words {
     }
 
     fn known(&self, english: &str) -> Option<String> {
-        self.said.iter().find_map(|(pattern, said)| {
+        self.said.iter().copied().flatten().find_map(|(pattern, said)| {
             let values = values(pattern, english)?;
             let values = values.into_iter().map(|(value, is_said)| match is_said {
                 true => self.say(value),
@@ -244,7 +246,7 @@ mod tests {
                 );
             }
             let mut known = std::collections::HashSet::new();
-            for (english, said) in words.said {
+            for (english, said) in words.said.iter().copied().flatten() {
                 let places = |text: &str| text.matches("{}").count() + text.matches("{~}").count();
                 assert_eq!(places(english), places(said), "{}: {english}", words.lang);
                 assert!(known.insert(english), "{}: {english} is there twice", words.lang);
@@ -317,6 +319,60 @@ mod tests {
         }
     }
 
+    /// The literals of a source that are sentences, or parts of them, with a value in each place.
+    fn sentences(source: &str) -> Vec<String> {
+        let source = source.split("#[cfg(test)]").next().unwrap_or_default();
+        let lines: Vec<&str> = source.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+        let (mut found, source) = (Vec::new(), lines.join("\n").replace("\\\"", "\u{1}").replace("'\"'", ""));
+        for literal in source.split('"').skip(1).step_by(2) {
+            let mut parts = literal.split('{');
+            let mut sentence = parts.next().unwrap_or_default().to_owned();
+            for part in parts {
+                sentence.push('x');
+                sentence.push_str(part.split_once('}').map_or("", |(_, behind)| behind));
+            }
+            let is_word = |word: &&str| word.len() > 1 && word.chars().all(|c| c.is_ascii_lowercase());
+            let is_wire = ["\\r\\n", "xmlns", "</"].iter().any(|it| sentence.contains(it));
+            if !is_wire && sentence.split(' ').filter(is_word).count() > 1 {
+                // A line that goes on in the next one.
+                let mut lines = sentence.split("\\\n");
+                let first = lines.next().unwrap_or_default().to_owned();
+                found.push(lines.fold(first, |all, line| all + line.trim_start()).replace('\u{1}', "\""));
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn what_the_doctor_finds_is_said_in_every_language() {
+        let mut all = Vec::new();
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../operations/src/doctor");
+        let mut folders = vec![std::path::PathBuf::from(folder)];
+        while let Some(folder) = folders.pop() {
+            for file in std::fs::read_dir(folder).unwrap() {
+                let path = file.unwrap().path();
+                // The plan of ports is no finding, nor is what the checks of the table are about.
+                if path.ends_with("plan.rs") || path.ends_with("doctor/mod.rs") {
+                    continue;
+                }
+                match path.is_dir() {
+                    true => folders.push(path),
+                    false => all.extend(sentences(&std::fs::read_to_string(path).unwrap())),
+                }
+            }
+        }
+        assert!(all.len() > 100, "{all:?}");
+        // A line of the log, and the name of a command.
+        let others = ["an account of a look that was killed stays", "cusax doctor"];
+        all.retain(|said| !others.contains(&said.as_str()));
+        for words in &LANGUAGES[1..] {
+            let is_said =
+                |said: &&String| words.known(said).or_else(|| words.known(&format!("x: {said}"))).is_some();
+            let lacking: Vec<&String> = all.iter().filter(|said| !is_said(said)).collect();
+            assert_eq!(lacking, [""; 0], "{} does not say these", words.lang);
+        }
+    }
+
     #[test]
     fn sentences_are_told_apart_and_values_stay_what_they_are() {
         let say = |english: &str| de::WORDS.say(english).into_owned();
@@ -332,6 +388,14 @@ mod tests {
         let told = de::WORDS.of_event("leg_sound", "<b>").into_string();
         assert_eq!(told, "<span lang=\"en\">&lt;b&gt;</span>");
         assert_eq!(en::WORDS.said("x").into_string(), "x");
+        assert_eq!(
+            say("not tried: sip.udp listens nowhere, and this call goes over UDP"),
+            "nicht versucht: sip.udp lauscht nirgends, und dieser Anruf geht über UDP"
+        );
+        assert_eq!(
+            say("example.org: REGISTER was answered with 503 x"),
+            "example.org: REGISTER wurde mit 503 x beantwortet"
+        );
     }
 
     #[test]

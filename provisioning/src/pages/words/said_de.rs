@@ -468,6 +468,7 @@ pub(super) const SAID: &[(&str, &str)] = &[
     ("check: listeners", "Ports"),
     ("check: certificates", "Zertifikate"),
     ("check: dns", "Namen"),
+    ("check: naptr", "NAPTR"),
     ("check: halves", "Hälften"),
     ("check: call", "Anruf"),
     ("check: chat", "Chat"),
