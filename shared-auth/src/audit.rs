@@ -4,13 +4,14 @@
 //! In    who did it (an account, or in a word: `command line`, `ldap`, `oidc`; none: whoever held a link), from which address where that is
 //!       known, what, on what, and both states where they say something.
 //! Out   a line in the log and an entry; the newest first when asked.
-//! State the archive, owner `audit`, at most [`KEPT`] entries, each as long as whoever removes old ones says. What was done is done
+//! State the archive, owner `audit`, at most [`KEPT`] entries and a few more, each as long as whoever removes old ones says. What was done is done
 //!       whether or not it is noted, and the log tells then. Entries name accounts, also such as were removed since.
 //! Not here: passwords and tokens, which are in no entry.
 
 use std::fmt::Display;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -52,11 +53,13 @@ impl From<&str> for By {
 #[derive(Clone)]
 pub struct Audit {
     archive: Arc<dyn Archive>,
+    /// Entries of this process: now and then those that are too many go, since counting them costs more than one more.
+    written: Arc<AtomicUsize>,
 }
 
 impl Audit {
     pub(crate) fn new(archive: Arc<dyn Archive>) -> Self {
-        Self { archive }
+        Self { archive, written: Arc::default() }
     }
 
     /// Removes entries that are older than `term`, until shutdown; none if it is zero.
@@ -103,8 +106,11 @@ impl Audit {
             kind: KIND.to_owned(),
             body: body.to_string().into_bytes(),
         };
-        let written = self.archive.append(&[entry]).await;
-        if let Err(error) = written.and(self.archive.trim(OWNER, KEPT, AT_ONCE).await.map(drop)) {
+        let mut written = self.archive.append(&[entry]).await;
+        if self.written.fetch_add(1, Ordering::Relaxed).is_multiple_of(BETWEEN_TRIMS) {
+            written = written.and(self.archive.trim(OWNER, KEPT, AT_ONCE).await.map(drop));
+        }
+        if let Err(error) = written {
             tracing::error!(%error, "a change was made that the audit does not tell");
         }
     }
@@ -151,8 +157,9 @@ const KIND: &str = "change";
 const BETWEEN_LOOKS: Duration = Duration::from_secs(6 * 3600);
 /// Entries that are kept.
 const KEPT: usize = 100_000;
-/// Entries that go with one that comes.
+/// Entries that go at once, which are more than come until then.
 const AT_ONCE: usize = 100;
+const BETWEEN_TRIMS: usize = 64;
 
 #[cfg(test)]
 mod tests {
