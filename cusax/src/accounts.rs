@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use provisioning::Scope;
-use shared_auth::{AccountCard, Auth, Holder, NewAccount, Profile, card_json, check_shown_name};
+use shared_auth::{AccountCard, Auth, Device, Holder, NewAccount, Profile, card_json, check_shown_name};
 use shared_model::{Address, Aor, BareJid, Domains};
 use shared_runtime::unix_millis;
 
@@ -125,11 +125,20 @@ pub(crate) async fn remove(ground: &Ground, address: &Address, json: bool) -> an
     say_done(&card.aor, "removed", json)
 }
 
-pub(crate) async fn add_app(desk: &Auth, address: &Address, name: &str, json: bool) -> anyhow::Result<()> {
-    let card = find(desk, address).await?;
-    let password = desk.book.add_app_password(card.account, name, unix_millis()).await?;
+pub(crate) async fn add_app(
+    desk: &Auth,
+    address: &Address,
+    (name, calls_alone): (&str, bool),
+    json: bool,
+) -> anyhow::Result<()> {
+    let (card, created) = (find(desk, address).await?, unix_millis());
+    let password = match calls_alone {
+        false => desk.book.add_app_password(card.account, name, created).await?,
+        true => desk.book.add_calls_password(card.account, name, created).await?,
+    };
+    let device = Device { name: name.to_owned(), created, opens_chat: !calls_alone };
     if json {
-        let mut line = provisioning::new_device_json(&card, name, &password);
+        let mut line = provisioning::new_device_json(&card, &device, &password);
         line["address"] = card.aor.as_str().into();
         say(line)
     } else {
@@ -138,11 +147,13 @@ pub(crate) async fn add_app(desk: &Auth, address: &Address, name: &str, json: bo
 }
 
 pub(crate) async fn list_apps(desk: &Auth, address: &Address, json: bool) -> anyhow::Result<()> {
-    for (name, created) in desk.book.app_passwords(find(desk, address).await?.account).await? {
+    for device in desk.book.app_passwords(find(desk, address).await?.account).await? {
         if json {
-            say(serde_json::json!({ "name": name, "created": created, "created_unix_ms": created }))?;
+            let mut line = provisioning::device_json(&device);
+            line["created_unix_ms"] = device.created.into();
+            say(line)?;
         } else {
-            say(name)?;
+            say(device.name)?;
         }
     }
     Ok(())

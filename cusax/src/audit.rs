@@ -46,7 +46,7 @@ impl Change {
                 | User::Enable { address },
             ) => of("account changed", address, ""),
             Command::User(User::Remove { address }) => of("account removed", address, ""),
-            Command::AppPassword(AppPassword::Add { address, name }) => of("device added", address, name),
+            Command::AppPassword(AppPassword::Add { address, name, .. }) => of("device added", address, name),
             Command::AppPassword(AppPassword::Remove { address, name }) => {
                 of("device removed", address, name)
             }

@@ -228,6 +228,9 @@ pub(crate) enum AppPassword {
         #[arg(value_parser = address)]
         address: Address,
         name: String,
+        /// Good for calls alone, and no password in chat.
+        #[arg(long)]
+        calls_alone: bool,
     },
     /// The names of an account's app passwords.
     List {

@@ -115,7 +115,9 @@ async fn carry_out(line: Line, ground: &Ground) -> anyhow::Result<Option<shared_
         Command::AppPassword(command) => {
             let desk = ground.known_accounts().await?;
             match command {
-                AppPassword::Add { address, name } => accounts::add_app(desk, &address, &name, json).await,
+                AppPassword::Add { address, name, calls_alone } => {
+                    accounts::add_app(desk, &address, (&name, calls_alone), json).await
+                }
                 AppPassword::List { address } => accounts::list_apps(desk, &address, json).await,
                 AppPassword::Remove { address, name } => {
                     accounts::remove_app(desk, &address, &name, json).await

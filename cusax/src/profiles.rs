@@ -31,7 +31,7 @@ pub(crate) async fn set(ground: &Ground, layer: &Layer, settings: &str, json: bo
         Layer::Account(aor) => drop(find(desk, &aor.0).await?),
         Layer::Device(aor, device) => {
             let account = find(desk, &aor.0).await?.account;
-            if !desk.book.app_passwords(account).await?.iter().any(|(name, _)| name == device) {
+            if !desk.book.app_passwords(account).await?.iter().any(|known| known.name == *device) {
                 eprintln!("cusax: {aor} has no device {device} yet; the settings wait for it");
             }
         }

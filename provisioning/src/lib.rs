@@ -50,7 +50,7 @@ pub use access::PURPOSE;
 pub use address::address_in;
 pub use api::caller::Scope;
 pub use api::invites::to_json as invite_json;
-pub use api::own::new_device_json;
+pub use api::own::{device_json, new_device_json};
 pub use config::{Config, KEYS};
 pub use discovery::zone::Zone;
 pub use links::{app_uri, invite_link};

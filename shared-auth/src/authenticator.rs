@@ -22,7 +22,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use shared_model::{AccountId, Correlation, Fact, LoginEvent};
+use shared_model::{AccountId, Correlation, Fact, LoginEvent, Protocol};
 use shared_runtime::{Redacted, bus::Bus, unix_millis};
 use shared_store::{Account, DigestAlgorithm, ScramHash, ScramVerifier};
 use subtle::ConstantTimeEq;
@@ -291,7 +291,7 @@ impl Authenticator {
         match proof {
             Proof::Plain { password, authzid, .. } => self.plain(login, password, authzid, origin).await,
             Proof::Digest(digest) => self.digest(login, digest, origin).await,
-            Proof::Scram(last) => self.scram(login, last).await,
+            Proof::Scram(last) => self.scram(login, last, origin).await,
             // The handshake proved that the peer holds its key, and the CA that the name is theirs.
             Proof::Certificate { .. } => {
                 identify(self.find(login).await?.as_deref(), true, "", How::Certificate)
@@ -330,6 +330,7 @@ impl Authenticator {
         let computed = Zeroizing::new(hash::digest_hash(PLAIN, &[user.as_bytes(), realm.as_bytes(), given]));
         let fits = self.which_fits(account.as_deref(), login, PLAIN, |ha1| ha1.ct_eq(&computed).into());
         if prepared.is_some() & fits.is_some() {
+            refuse_in_chat(account.as_deref(), fits.flatten(), origin)?;
             return Ok(identify(account.as_deref(), true, authzid, How::Plain)?.by(fits.flatten()));
         }
         let elsewhere = async || match (self.outside.get(), login) {
@@ -427,12 +428,19 @@ impl Authenticator {
         None
     }
 
-    async fn scram(&self, login: Option<&Login>, last: &ScramFinal) -> Result<Identity, Denied> {
+    async fn scram(
+        &self,
+        login: Option<&Login>,
+        last: &ScramFinal,
+        origin: Origin,
+    ) -> Result<Identity, Denied> {
         let start = &last.exchange.start;
         let how = if start.is_bound() { How::ScramPlus(start.hash()) } else { How::Scram(start.hash()) };
         let account = self.find(login).await?;
-        last.outcome.clone()?;
         let app = account.as_deref().and_then(|account| login?.password_for_scram(account)?.0);
+        // Nothing is kept that it could be held against: the log says why.
+        refuse_in_chat(account.as_deref(), app, origin)?;
+        last.outcome.clone()?;
         Ok(identify(account.as_deref(), true, &start.authzid, how)?.by(app))
     }
 
@@ -517,6 +525,16 @@ impl Authenticator {
                 self.bus.publish(Fact::new(correlation, event));
             }
         }
+    }
+}
+
+/// The password of a device that only calls is none in chat (least privilege: a desk phone that is stolen reads no messages).
+fn refuse_in_chat(account: Option<&Account>, app: Option<&str>, origin: Origin) -> Result<(), Denied> {
+    let mut apps = account.into_iter().flat_map(|account| &account.app_passwords);
+    let device = apps.find(|device| Some(device.name.as_str()) == app);
+    match device.is_some_and(|device| !device.opens_chat()) && origin.protocol == Protocol::Xmpp {
+        true => Err(Denied::CallsAlone),
+        false => Ok(()),
     }
 }
 

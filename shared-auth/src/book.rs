@@ -66,6 +66,17 @@ pub struct Profile {
     pub admin: bool,
 }
 
+/// A device that has a password of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    /// Unique in the account.
+    pub name: String,
+    /// When the password was made, milliseconds since 1970.
+    pub created: i64,
+    /// Whether it is good for chat, too, or for calls alone.
+    pub opens_chat: bool,
+}
+
 /// Why an account was not changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BookError {
@@ -241,15 +252,33 @@ impl AccountBook {
 
     /// Makes a further password for one device and answers it; it is shown this once. `now` is stored as its date.
     pub async fn add_app_password(&self, id: AccountId, name: &str, now: i64) -> Result<String, BookError> {
-        self.put_app_password(id, name, now, Put::New).await
+        let account = self.read(id).await?;
+        place_of(&account, name, Put::New)?;
+        let password = readable_password();
+        let credentials = self.credentials(id, &account.aor, &password).await?;
+        // Computing took a while.
+        let account = self.read(id).await?;
+        self.put_app_password(account, name, (credentials, now), Put::New).await?;
+        Ok(password)
     }
 
-    /// Makes the password of a device anew, or its first one, and answers it; the one before holds until then, and no more.
-    pub async fn renew_app_password(&self, id: AccountId, name: &str, now: i64) -> Result<String, BookError> {
-        self.put_app_password(id, name, now, Put::Anew).await
+    /// The same for a device that only calls: in chat it is no password.
+    pub async fn add_calls_password(&self, id: AccountId, name: &str, now: i64) -> Result<String, BookError> {
+        self.put_calls_password(id, name, now, Put::New).await
     }
 
-    async fn put_app_password(
+    /// Makes the password of a device that only calls anew, or its first one, and answers it; the one before holds until then, and no
+    /// more.
+    pub async fn renew_calls_password(
+        &self,
+        id: AccountId,
+        name: &str,
+        now: i64,
+    ) -> Result<String, BookError> {
+        self.put_calls_password(id, name, now, Put::Anew).await
+    }
+
+    async fn put_calls_password(
         &self,
         id: AccountId,
         name: &str,
@@ -257,13 +286,22 @@ impl AccountBook {
         put: Put,
     ) -> Result<String, BookError> {
         let account = self.read(id).await?;
-        place_of(&account, name, put)?;
         let password = readable_password();
-        let credentials = self.credentials(id, &account.aor, &password).await?;
-        // Computing took a while.
-        let account = self.read(id).await?;
-        let place = place_of(&account, name, put)?;
-        let app = AppPassword { name: name.to_owned(), credentials, created: now };
+        let owner = Owner { account: id, user: account.aor.local(), realm: &account.aor.host() };
+        let credentials = password::credentials_for_calls(&password, &owner, &self.keys)?;
+        self.put_app_password(account, name, (credentials, now), put).await?;
+        Ok(password)
+    }
+
+    async fn put_app_password(
+        &self,
+        account: Account,
+        name: &str,
+        (credentials, created): (Credentials, i64),
+        put: Put,
+    ) -> Result<(), BookError> {
+        let (id, place) = (account.id, place_of(&account, name, put)?);
+        let app = AppPassword { name: name.to_owned(), credentials, created };
         self.change(account, |account| match place.and_then(|at| account.app_passwords.get_mut(at)) {
             Some(before) => *before = app,
             None => account.app_passwords.push(app),
@@ -272,7 +310,7 @@ impl AccountBook {
         self.tell(AccountEvent::Changed { account: id }).await;
         let device = name.to_owned();
         self.note(id, ProvisioningEvent::DevicePasswordMade { account: id, device });
-        Ok(password)
+        Ok(())
     }
 
     /// Removes a device's password; what it opened ends.
@@ -287,9 +325,12 @@ impl AccountBook {
         Ok(())
     }
 
-    /// Names and dates (milliseconds since 1970) of an account's app passwords.
-    pub async fn app_passwords(&self, id: AccountId) -> Result<Vec<(String, i64)>, BookError> {
-        Ok(self.read(id).await?.app_passwords.into_iter().map(|app| (app.name, app.created)).collect())
+    /// The devices of an account that have a password of their own.
+    pub async fn app_passwords(&self, id: AccountId) -> Result<Vec<Device>, BookError> {
+        let devices = self.read(id).await?.app_passwords.into_iter();
+        let device =
+            |app: AppPassword| Device { opens_chat: app.opens_chat(), name: app.name, created: app.created };
+        Ok(devices.map(device).collect())
     }
 
     /// HA1 of the main password in hexadecimal; as good as the password.
@@ -446,16 +487,16 @@ mod tests {
         };
         let alice = auth.book.create(new, "pencil").await.unwrap().account;
         for at in 0..MOST_APP_PASSWORDS {
-            auth.book.renew_app_password(alice, &format!("d{at}"), 0).await.unwrap();
+            auth.book.renew_calls_password(alice, &format!("d{at}"), 0).await.unwrap();
         }
         let before = store.accounts.by_id(alice).await.unwrap().unwrap();
-        auth.book.renew_app_password(alice, "d3", 1).await.unwrap();
+        auth.book.renew_calls_password(alice, "d3", 1).await.unwrap();
         let after = store.accounts.by_id(alice).await.unwrap().unwrap();
         assert_eq!(after.version, before.version + 1, "it is one change");
         assert_ne!(after.app_passwords[3].credentials, before.app_passwords[3].credentials);
         assert_eq!((after.app_passwords.len(), after.app_passwords[3].created), (MOST_APP_PASSWORDS, 1));
-        assert_eq!(auth.book.renew_app_password(alice, "new", 1).await, Err(BookError::TooManyApps));
-        assert_eq!(auth.book.renew_app_password(alice, "D3", 1).await, Err(BookError::AppNameTaken));
+        assert_eq!(auth.book.renew_calls_password(alice, "new", 1).await, Err(BookError::TooManyApps));
+        assert_eq!(auth.book.renew_calls_password(alice, "D3", 1).await, Err(BookError::AppNameTaken));
         assert_eq!(auth.book.add_app_password(alice, "d3", 1).await, Err(BookError::AppNameTaken));
         // A folder that stays behind in a temporary place harms nobody.
         let _ = std::fs::remove_dir_all(&folder);

@@ -30,7 +30,12 @@ pub(crate) fn is_same(kept: &str, now: &str) -> bool {
 }
 
 fn print(credentials: &Credentials) -> String {
-    let keys: Vec<&[u8]> = credentials.scram.iter().map(|verifier| verifier.stored_key.as_slice()).collect();
+    let mut keys: Vec<&[u8]> =
+        credentials.scram.iter().map(|verifier| verifier.stored_key.as_slice()).collect();
+    if keys.is_empty() {
+        // Of a device that only calls: sealed anew for each password.
+        keys.extend(credentials.ha1.iter().map(|ha1| ha1.sealed.as_slice()));
+    }
     let short = |keys: &[&[u8]]| hex(&digest_hash(DigestAlgorithm::Sha256, keys)[..8]);
     let each = keys.iter().map(|key| short(&[b"key", *key]));
     std::iter::once(short(&keys)).chain(each).collect::<Vec<_>>().join(".")

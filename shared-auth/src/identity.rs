@@ -221,6 +221,12 @@ pub enum Denied {
     /// Credentials of this kind are not stored for the account.
     #[error("the account has no verifier for this mechanism")]
     NoVerifier,
+    /// The password is that of a device which calls and does not chat.
+    #[error("the password of this device opens calls alone, and no chat")]
+    CallsAlone,
+    /// The provider would not say when it ends the sign-in, and none is taken of which that is not heard.
+    #[error("the provider gave no refresh token, and `auth.oidc.unwatched` refuses sign-ins without one")]
+    Unwatched,
     /// The accounts cannot be read now.
     #[error("who knows does not answer: {0}")]
     Unavailable(String),
@@ -264,6 +270,8 @@ impl Denied {
             | Self::Expired
             | Self::Foreign(_)
             | Self::Unencrypted
+            | Self::CallsAlone
+            | Self::Unwatched
             | Self::NoVerifier => OnWire::Refused,
         }
     }
@@ -288,6 +296,8 @@ impl Denied {
             Self::Foreign(_) => "foreign",
             Self::Unencrypted => "unencrypted",
             Self::NoVerifier => "no-verifier",
+            Self::CallsAlone => "calls-alone",
+            Self::Unwatched => "unwatched",
             Self::Unavailable(_) => "unavailable",
         }
     }
@@ -301,6 +311,7 @@ impl Denied {
                 | Self::WrongRealm
                 | Self::BadToken
                 | Self::WrongChannel
+                | Self::CallsAlone
                 | Self::Foreign(_)
         )
     }

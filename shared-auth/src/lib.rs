@@ -53,7 +53,7 @@ use tokio::sync::mpsc;
 pub use audit::{Audit, By, card_json, note_outside};
 pub use authenticator::{Authenticator, Slowed};
 pub use bearer::{Bearer, Bearers, Holder};
-pub use book::{AccountBook, BookError, NewAccount, Profile, Upgrade};
+pub use book::{AccountBook, BookError, Device, NewAccount, Profile, Upgrade};
 pub use certificates::{CertificateError, Certificates, OwnCertificate};
 pub use clients::{Client, Clients, Installation, RevokeError, Revoked};
 pub use config::{Config, keys};

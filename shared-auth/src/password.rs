@@ -46,6 +46,16 @@ pub(crate) fn credentials(
     Ok(Credentials { scram: scram.into(), ha1: ha1.into(), realm: owner.realm.to_owned() })
 }
 
+/// Makes those of a device that only calls. No PBKDF2: its password is random, and long enough that nobody guesses it.
+pub(crate) fn credentials_for_calls(
+    password: &str,
+    owner: &Owner<'_>,
+    keys: &Keys,
+) -> Result<Credentials, PasswordError> {
+    let ha1 = sealed_ha1s(&prepare(password)?, owner, keys);
+    Ok(Credentials { scram: Vec::new(), ha1: ha1.into(), realm: owner.realm.to_owned() })
+}
+
 /// What is kept of a prepared password for Digest.
 pub(crate) fn sealed_ha1s(password: &str, owner: &Owner<'_>, keys: &Keys) -> [SealedHa1; 3] {
     [DigestAlgorithm::Md5, DigestAlgorithm::Sha256, DigestAlgorithm::Sha512_256].map(|algorithm| {

@@ -82,10 +82,17 @@ pub struct AppPassword {
     pub created: i64,
 }
 
+impl AppPassword {
+    /// Whether it is good for chat, too, or for calls alone.
+    pub fn opens_chat(&self) -> bool {
+        !self.credentials.scram.is_empty()
+    }
+}
+
 /// What proves one password: every verifier that any protocol needs, written together.
 #[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Credentials {
-    /// One for each hash.
+    /// One for each hash; none of a device that only calls.
     pub scram: Vec<ScramVerifier>,
     /// One for each algorithm, encrypted.
     pub ha1: Vec<SealedHa1>,

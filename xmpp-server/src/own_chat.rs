@@ -264,7 +264,9 @@ pub(crate) async fn end_gone_devices(server: &Server, card: &AccountCard) {
     };
     let why = StreamError::because(StreamCondition::NotAuthorized, clients::REVOKED);
     for session in server.router.sessions(card.jid.as_str()) {
-        let is_kept = |app: &String| kept.iter().any(|(name, _)| name.eq_ignore_ascii_case(app));
+        let is_kept = |app: &String| {
+            kept.iter().any(|device| device.opens_chat && device.name.eq_ignore_ascii_case(app))
+        };
         if session.access.app.as_ref().is_some_and(|app| !is_kept(app)) {
             let _ = session.end.send(Some(why.clone())); // ending already
         }

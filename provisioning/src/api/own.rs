@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
-use shared_auth::{AccountCard, Denied, Holder, OnWire, Origin, Profile, Proof, card_json, check_password};
+use shared_auth::{
+    AccountCard, Denied, Device, Holder, OnWire, Origin, Profile, Proof, card_json, check_password,
+};
 use shared_model::{Protocol, ProvisioningEvent};
 use shared_runtime::unix_millis;
 use shared_store::StoreError;
@@ -88,7 +90,14 @@ pub(super) const TABLE: &[Operation] = &[
         path: "/account/devices",
         scope: Scope::AccountWrite,
         gives: "NewDevice",
-        takes: &[Field::needed("name", Kind::Text, "1 to 32 letters, digits, hyphens and underscores")],
+        takes: &[
+            Field::needed("name", Kind::Text, "1 to 32 letters, digits, hyphens and underscores"),
+            Field::open(
+                "calls_alone",
+                Kind::Flag,
+                "good for calls alone, and none in chat; false by default",
+            ),
+        ],
         summary: "Makes a password for one device, shown this once",
         run: operation!(add_device),
     },
@@ -231,33 +240,42 @@ async fn state(face: &Face, ask: &Ask) -> Result<Value, Problem> {
 
 pub(super) async fn devices(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     let all = face.auth.book.app_passwords(ask.caller.card.account).await?;
-    let all: Vec<Value> =
-        all.into_iter().map(|(name, created)| json!({ "name": name, "created": created })).collect();
+    let all: Vec<Value> = all.iter().map(device_json).collect();
     Ok(json!({ "devices": all }))
 }
 
 async fn add_device(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     let (card, name) = (&ask.caller.card, ask.text("name").unwrap_or_default());
-    let now = unix_millis();
-    let password = face.auth.book.add_app_password(card.account, name, now).await?;
-    let (on, after) = (format!("{} {name}", card.aor), json!({ "name": name, "created": now }));
-    face.auth.audit.change(ask.by(), "device added", on, Value::Null, after).await;
-    Ok(new_device_json(card, name, &password))
+    let (now, book) = (unix_millis(), &face.auth.book);
+    let device =
+        Device { name: name.to_owned(), created: now, opens_chat: !ask.flag("calls_alone").unwrap_or(false) };
+    let password = match device.opens_chat {
+        true => book.add_app_password(card.account, name, now).await?,
+        false => book.add_calls_password(card.account, name, now).await?,
+    };
+    let on = format!("{} {name}", card.aor);
+    face.auth.audit.change(ask.by(), "device added", on, Value::Null, device_json(&device)).await;
+    Ok(new_device_json(card, &device, &password))
+}
+
+/// A device, as the API and the audit show it.
+pub fn device_json(Device { name, created, opens_chat }: &Device) -> Value {
+    json!({ "name": name, "created": created, "opens_chat": opens_chat })
 }
 
 /// The password of a new device, as the API shows it once.
-pub fn new_device_json(card: &AccountCard, name: &str, password: &str) -> Value {
+pub fn new_device_json(card: &AccountCard, device: &Device, password: &str) -> Value {
+    let name = &device.name;
     // SCRAM proves one password, so that chat clients say which; SIP tries them all.
-    let chat = format!("{}+{name}@{}", card.jid.local(), card.jid.domain());
+    let chat = device.opens_chat.then(|| format!("{}+{name}@{}", card.jid.local(), card.jid.domain()));
     json!({ "name": name, "password": password, "calls_as": card.aor.local(), "chats_as": chat })
 }
 
 async fn remove_device(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     let (card, name) = (&ask.caller.card, ask.part("name"));
     let all = face.auth.book.app_passwords(card.account).await?;
-    let before = all.into_iter().find(|(known, _)| known == name);
+    let before = all.iter().find(|device| device.name == name).map_or(Value::Null, device_json);
     face.auth.book.remove_app_password(card.account, name).await?;
-    let before = before.map_or(Value::Null, |(name, created)| json!({ "name": name, "created": created }));
     let on = format!("{} {name}", card.aor);
     face.auth.audit.change(ask.by(), "device removed", on, before, Value::Null).await;
     Ok(Value::Null)

@@ -255,7 +255,7 @@ fn device_list(
                     (head(&[words.device, words.since], Some(words.deed)))
                     tbody role="rowgroup" { @for device in &all {
                         @let name = device["name"].as_str().unwrap_or_default();
-                        tr role="row" { td role="cell" { (name) } td role="cell" data-label=(words.since) { (date(words, &device["created"])) } td role="cell" {
+                        tr role="row" { td role="cell" { (name) @if device["opens_chat"] == false { " – " (words.calls_alone) } } td role="cell" data-label=(words.since) { (date(words, &device["created"])) } td role="cell" {
                             (asked_deed(words, session, "removeDevice", "/account", &[("path.name", name)], name))
                         } }
                     } }

@@ -7,7 +7,8 @@
 //!
 //! A file that holds a password holds the one that proved the account, or else one that is made for this device: so that
 //! what lies in a file can be taken back alone, and no file holds the password of a person who did not type it. Where a client
-//! reads no password with spaces or signs, it is one made for the device, too.
+//! reads no password with spaces or signs, it is one made for the device, too. Each file that holds a password is of a client that only
+//! calls, and so is that password good for calls alone: a phone that is lost or read out opens no chat.
 
 mod baresip;
 mod cusax_json;
@@ -33,8 +34,8 @@ use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, Path, Query, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
-use shared_auth::{AccountCard, BookError};
+use serde_json::Value;
+use shared_auth::{AccountCard, BookError, Device};
 use shared_model::ProvisioningEvent;
 use shared_runtime::http::Peer;
 use shared_runtime::unix_millis;
@@ -42,7 +43,7 @@ use shared_runtime::unix_millis;
 use crate::access::{Fields, Proved, peek, prove};
 use crate::answer::{private, unkept};
 use crate::profile::Chosen;
-use crate::{Face, Parts, pages};
+use crate::{Face, Parts, device_json, pages};
 
 /// One file for one client.
 pub(crate) struct Renderer {
@@ -258,15 +259,16 @@ async fn device_password(
         None => {
             let stem = renderer.file.split(['.', '-']).next().unwrap_or("device");
             let taken = book.app_passwords(card.account).await?;
-            let is_free = |name: &String| !taken.iter().any(|(taken, _)| taken.eq_ignore_ascii_case(name));
+            let is_free = |name: &String| !taken.iter().any(|taken| taken.name.eq_ignore_ascii_case(name));
             let names = (2..).map(|n| format!("{stem}-{n}"));
             // The names do not end, and those that are taken do.
             std::iter::once(stem.to_owned()).chain(names).find(is_free).unwrap_or_default()
         }
     };
     let now = unix_millis();
-    let password = book.renew_app_password(card.account, &name, now).await?;
-    let (on, after) = (format!("{} {name}", card.aor), json!({ "name": name, "created": now }));
+    let password = book.renew_calls_password(card.account, &name, now).await?;
+    let made = Device { name: name.clone(), created: now, opens_chat: false };
+    let (on, after) = (format!("{} {name}", card.aor), device_json(&made));
     face.auth.audit.change(card, "device password made", on, Value::Null, after).await;
     *device = Some(name);
     Ok(password)

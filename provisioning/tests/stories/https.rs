@@ -80,7 +80,8 @@ async fn previews_spend_no_link_and_see_nothing_of_its_file() {
         let browser = house.send(&format!("GET {path}"), "Accept: text/html\r\n", "").await;
         assert!(browser.starts_with("HTTP/1.1 401"), "it is spent: {browser}");
         let made = house.auth.book.app_passwords(house.alice).await.unwrap();
-        house.auth.book.remove_app_password(house.alice, &made[0].0).await.unwrap();
+        assert!(!made[0].opens_chat, "a client that calls gets what opens calls");
+        house.auth.book.remove_app_password(house.alice, &made[0].name).await.unwrap();
     }
 }
 

@@ -243,7 +243,14 @@ async fn chat_apps_lose_their_access_and_a_devices_sessions_go_with_its_password
             "{id}"
         );
     }
-    house.call(&token, "POST /api/v1/account/devices", "{\"name\":\"PHONE\"}").await;
+    let (devices, desk) = ("/api/v1/account/devices", "{\"name\":\"DESK\",\"calls_alone\":true}");
+    let (status, made) = house.call(&token, &format!("POST {devices}"), desk).await;
+    assert!(status == 200 && made["chats_as"].is_null() && made["calls_as"] == "alice", "{made}");
+    house.call(&token, &format!("POST {devices}"), "{\"name\":\"PHONE\"}").await;
+    let (_, listed) = house.call(&token, &format!("GET {devices}"), "").await;
+    let opens: Vec<_> =
+        listed["devices"].as_array().unwrap().iter().map(|one| (&one["name"], &one["opens_chat"])).collect();
+    assert_eq!(opens, [(&"DESK".into(), &false.into()), (&"PHONE".into(), &true.into())]);
     let mut facts = house.bus.subscribe();
     assert_eq!(house.call(&token, "DELETE /api/v1/account/devices/PHONE", "").await.0, 204);
     let told = AccountEvent::DeviceEnded { account: house.alice, device: "PHONE".to_owned() };

@@ -1,5 +1,6 @@
 //! Logins of every kind, against a store in memory.
 
+mod devices;
 mod guesses;
 mod keys_alone;
 
@@ -214,23 +215,6 @@ async fn an_old_nonce_is_stale_only_for_who_knows_the_password() {
     };
     assert_eq!(verify("pencil").await.on_wire(), OnWire::ChallengeStale);
     assert_eq!(verify("wrong").await, Denied::WrongProof);
-}
-
-#[tokio::test]
-async fn app_passwords_open_each_door_until_removed() {
-    let house = house().await;
-    let authenticator = &house.auth.authenticator;
-    let password = house.auth.book.add_app_password(house.alice, "PHONE", 0).await.unwrap();
-    assert!(authenticator.verify(plain("wonder", &password), XMPP).await.is_ok());
-    assert!(authenticator.verify(plain("wonder+PHONE", &password), XMPP).await.is_ok());
-    assert_eq!(authenticator.verify(plain("wonder+PHONE", "pencil"), XMPP).await, Err(Denied::WrongProof));
-    let by_scram = scram(&house, "wonder+PHONE", &password, ScramHash::Sha256, &Channel::default()).await;
-    assert!(by_scram.is_ok(), "{by_scram:?}");
-    let challenge = authenticator.challenges("phones.example.org", false, LOCALHOST).remove(0);
-    let proof = Proof::Digest(answer(&challenge, "alice", &password, 1));
-    assert!(authenticator.verify(proof, SIP).await.is_ok());
-    house.auth.book.remove_app_password(house.alice, "PHONE").await.unwrap();
-    assert_eq!(authenticator.verify(plain("wonder", &password), XMPP).await, Err(Denied::WrongProof));
 }
 
 #[tokio::test]

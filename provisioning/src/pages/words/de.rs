@@ -104,6 +104,7 @@ pub(super) const WORDS: Words = Words {
     devices_title: "Geräte",
     devices_text: "Jedes hat ein eigenes Passwort. Nimm es zurück, wenn ein Gerät verloren geht; die anderen laufen weiter.",
     device: "Gerät",
+    calls_alone: "nur für Anrufe",
     device_name: "Name eines neuen Geräts",
     add_device: "Passwort für ein Gerät erzeugen",
     since: "Seit",

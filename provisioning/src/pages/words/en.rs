@@ -104,6 +104,7 @@ pub(super) const WORDS: Words = Words {
     devices_title: "Devices",
     devices_text: "Each has a password of its own. Take one back when a device is lost; the others go on.",
     device: "Device",
+    calls_alone: "for calls alone",
     device_name: "Name of a new device",
     add_device: "Make a password for a device",
     since: "Since",

@@ -304,6 +304,14 @@ pub(super) const SAID: &[(&str, &str)] = &[
     ),
     ("the other keeper of people says no", "das andere System, das die Leute kennt, sagt nein"),
     (
+        "the password of this device opens calls alone, and no chat",
+        "das Passwort dieses Geräts öffnet nur Anrufe und keinen Chat",
+    ),
+    (
+        "the provider gave nothing by which it says when the sign-in ends, and such are refused here",
+        "der Anbieter gab nichts, womit er das Ende der Anmeldung sagt, und solche gelten hier nicht",
+    ),
+    (
         "nothing is kept that this mechanism could be held against",
         "es ist nichts aufbewahrt, woran dieses Verfahren geprüft werden könnte",
     ),
