@@ -158,7 +158,8 @@ pub(crate) async fn start(config: &Config, parts: &[Part], shutdown: &Shutdown) 
                 registrations,
                 telephony,
             };
-            router = router.merge(provisioning_router(config, &ground, &bound, halves));
+            let metrics = provisioning::Metrics::new(&ground.registry)?;
+            router = router.merge(provisioning_router(config, &ground, &bound, (halves, metrics)));
         }
         let keeper = http::Doorkeeper::new(&config.http.trusted_proxies, &ground.registry)?
             .asking_preface(config.http.proxy_protocol);
@@ -353,7 +354,7 @@ fn provisioning_router(
     config: &Config,
     ground: &Ground,
     bound: &[(&'static str, SocketAddr)],
-    halves: Halves,
+    (halves, metrics): (Halves, provisioning::Metrics),
 ) -> Router {
     let port = |name: &str| port_of(bound, name);
     provisioning::router(provisioning::Parts {
@@ -380,6 +381,7 @@ fn provisioning_router(
         // What cannot be read is not offered; clients then say whom they do not believe.
         ca: ground.tls.local_ca().and_then(|file| std::fs::read_to_string(file).ok()),
         config: config.provisioning.clone(),
+        metrics,
         bus: ground.bus.clone(),
         shutdown: ground.shutdown.clone(),
         bindings: Arc::clone(&ground.store.bindings),

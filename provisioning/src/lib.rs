@@ -57,6 +57,7 @@ pub use links::{app_uri, invite_link};
 pub use profile::{Calls, Layer, LayerError, Profiles, Settings};
 pub use render::phones::{Mac, Make, PHONE_SCOPE, phone_device, phone_url};
 pub use search::{Found, NotSearched, Search, account_meant, number_in};
+pub use state::Metrics;
 
 /// What this crate implements.
 pub const SPECS: &[Spec] = &[
@@ -100,6 +101,8 @@ pub struct Parts {
     pub ca: Option<String>,
     /// `[provisioning]`.
     pub config: Config,
+    /// Counts accounts whose halves are unequal.
+    pub metrics: Metrics,
     /// What happens, for pages that show what is up.
     pub bus: Bus<Fact>,
     /// Ends what listens.
@@ -190,7 +193,7 @@ impl std::ops::Deref for Face {
 /// Every route.
 pub fn router(parts: Parts) -> Router {
     parts.shutdown.spawn(parts.auth.audit.clone().forget_old(parts.config.audit, parts.shutdown.clone()));
-    let live = state::Live::default();
+    let live = state::Live::new(parts.metrics.clone());
     parts.shutdown.spawn(live.clone().follow(parts.bus.subscribe(), parts.shutdown.clone()));
     let face = Face {
         profiles: Profiles::new(Arc::clone(&parts.records)).with_people(&parts.auth),

@@ -1,7 +1,8 @@
 //! What is up: the devices of an account in both halves, and rooms with a call — told by facts, and by the registrar's bindings.
 //!
-//! In    facts of sessions and calls of rooms; an account. Out what is there, and what is unequal about it (S-48).
-//! State sessions and rooms, bounded; after facts were missed all of it is forgotten, lest it show what is over.
+//! In    facts of sessions, phones and calls of rooms; an account. Out what is there, what is unequal about it (S-44, S-48), and of how
+//!       many accounts it is.
+//! State sessions, phones and rooms, bounded; after facts were missed all of it is forgotten, lest it show what is over.
 //! Not here: what protects a WebSocket, which no fact tells; the timeline (`operations`).
 
 use std::collections::HashMap;
@@ -11,8 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde_json::{Value, json};
 use shared_auth::AccountCard;
 use shared_model::{
-    AccountEvent, AccountId, ConferenceEvent, Event, Fact, ProtectedEvent, Protection, RoomAddress,
-    SessionEvent,
+    AccountEvent, AccountId, ConferenceEvent, Event, Fact, ProtectedEvent, RoomAddress, SessionEvent,
 };
 use shared_runtime::Shutdown;
 use shared_runtime::bus::{Heard, Subscription};
@@ -22,22 +22,33 @@ use shared_store::{Binding, StoreError, is_protected};
 use crate::Face;
 use crate::pages::words::Words;
 use crate::profile::Calls;
+pub use unequal::Metrics;
+use unequal::{Affected, Side, unequal};
+pub(crate) use unequal::{Finding, Guarded};
+
+mod unequal;
 
 /// What is up now.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Live(Arc<Mutex<Up>>);
 
 #[derive(Default)]
 struct Up {
+    affected: Affected,
     /// Sessions by account.
     chats: HashMap<AccountId, Vec<Chat>>,
-    /// What protects phones, by account and by what tells a binding from others.
-    phones: HashMap<AccountId, Vec<(String, Protection)>>,
+    /// How phones are protected, by account and by what tells a binding from others.
+    phones: HashMap<AccountId, Vec<(String, Guarded)>>,
     /// Legs of calls, by room.
     rooms: HashMap<RoomAddress, usize>,
 }
 
 impl Live {
+    /// Counts in these metrics.
+    pub(crate) fn new(metrics: Metrics) -> Self {
+        Self(Arc::new(Mutex::new(Up { affected: Affected::new(metrics), ..Up::default() })))
+    }
+
     /// Listens until shutdown.
     pub(crate) async fn follow(self, mut facts: Subscription<Fact>, shutdown: Shutdown) {
         loop {
@@ -47,7 +58,7 @@ impl Live {
             };
             match heard {
                 None => return,
-                Some(Heard::Missed(_)) => *self.up() = Up::default(),
+                Some(Heard::Missed(_)) => self.up().forget(),
                 Some(Heard::Fact(fact)) => self.up().hear(fact.event, unix_millis()),
             }
         }
@@ -64,7 +75,7 @@ impl Live {
         self.up().chats.get(&account).cloned().unwrap_or_default()
     }
 
-    fn phones(&self, account: AccountId) -> Vec<(String, Protection)> {
+    fn phones(&self, account: AccountId) -> Vec<(String, Guarded)> {
         self.up().phones.get(&account).cloned().unwrap_or_default()
     }
 
@@ -74,7 +85,32 @@ impl Live {
 }
 
 impl Up {
+    fn forget(&mut self) {
+        let mut affected = std::mem::take(&mut self.affected);
+        affected.forget();
+        *self = Self { affected, ..Self::default() };
+    }
+
     fn hear(&mut self, event: Event, now: i64) {
+        let changed = match &event {
+            Event::Session(SessionEvent::Bound { account, .. } | SessionEvent::Ended { account, .. })
+            | Event::Account(AccountEvent::Removed { account })
+            | Event::Protected(
+                ProtectedEvent::Chat { account, .. }
+                | ProtectedEvent::Phone { account, .. }
+                | ProtectedEvent::PhoneGone { account, .. },
+            ) => Some(*account),
+            _ => None,
+        };
+        self.note(event, now);
+        if let Some(account) = changed {
+            let phones = self.phones.get(&account).into_iter().flatten().map(|(_, guarded)| *guarded);
+            let chats = self.chats.get(&account).into_iter().flatten().map(|chat| chat.guarded);
+            self.affected.count(account, &unequal(Side::of(phones), Side::of(chats)));
+        }
+    }
+
+    fn note(&mut self, event: Event, now: i64) {
         match event {
             Event::Session(SessionEvent::Bound { account, resource, .. })
                 if self.chats.len() < MOST || self.chats.contains_key(&account) =>
@@ -82,26 +118,33 @@ impl Up {
                 let chats = self.chats.entry(account).or_default();
                 chats.retain(|known| known.resource != resource);
                 if chats.len() < MOST_OF_ONE {
-                    chats.push(Chat { resource, since: now, protection: None });
+                    chats.push(Chat { resource, since: now, guarded: Guarded::default() });
                 }
             }
-            Event::Protected(ProtectedEvent::Chat { account, resource, protection }) => {
+            Event::Protected(ProtectedEvent::Chat { account, resource, protection, proved }) => {
                 let chats = self.chats.get_mut(&account);
                 let of_it = chats.and_then(|chats| chats.iter_mut().find(|it| it.resource == resource));
                 if let Some(chat) = of_it {
-                    chat.protection = Some(protection);
+                    chat.guarded = Guarded { protection, is_open: false, proved: Some(proved) };
                 }
             }
-            Event::Protected(ProtectedEvent::Phone { account, key, protection })
+            Event::Protected(ProtectedEvent::Phone { account, key, protection, is_open, proved })
                 if self.phones.len() < MOST || self.phones.contains_key(&account) =>
             {
                 let phones = self.phones.entry(account).or_default();
                 phones.retain(|(known, _)| *known != key);
-                // Of bindings that ended nobody says the key: the oldest go.
                 if phones.len() >= MOST_OF_ONE {
                     phones.remove(0);
                 }
-                phones.push((key, protection));
+                phones.push((key, Guarded { protection, is_open, proved: Some(proved) }));
+            }
+            Event::Protected(ProtectedEvent::PhoneGone { account, key }) => {
+                if let Some(phones) = self.phones.get_mut(&account) {
+                    phones.retain(|(known, _)| *known != key);
+                    if phones.is_empty() {
+                        self.phones.remove(&account);
+                    }
+                }
             }
             Event::Account(AccountEvent::Removed { account }) => {
                 self.phones.remove(&account);
@@ -142,8 +185,8 @@ pub(crate) struct State {
 pub(crate) struct Chat {
     pub(crate) resource: String,
     pub(crate) since: i64,
-    /// What protects its connection, if that was heard.
-    pub(crate) protection: Option<Protection>,
+    /// How it is protected, as far as that was heard.
+    pub(crate) guarded: Guarded,
 }
 
 /// A device that is registered for calls.
@@ -152,70 +195,33 @@ pub(crate) struct Phone {
     pub(crate) id: String,
     pub(crate) name: String,
     pub(crate) contact: String,
-    /// Whether it says that its way is TLS.
-    pub(crate) is_protected: bool,
-    /// What protects its connection, if that was heard.
-    pub(crate) protection: Option<Protection>,
+    /// How it is protected: as it says itself, where nothing was heard.
+    pub(crate) guarded: Guarded,
     pub(crate) since: i64,
     pub(crate) until: i64,
-}
-
-/// What is unequal about the two halves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Finding {
-    /// A phone's signalling can be read on its way, and chat cannot.
-    PhoneUnprotected,
-    /// A phone's TLS is older than chat's.
-    PhoneOlder,
-    /// Chat's TLS is older than a phone's.
-    ChatOlder,
-    /// What is said can be heard on its way, and what is written cannot be read.
-    MediaOpen,
-    /// Who calls finds nobody, and who chats does.
-    NoPhone,
-    /// Who chats finds nobody, and who calls does.
-    NoChat,
-}
-
-impl Finding {
-    /// What it is, and how to mend it.
-    pub(crate) fn words(self, words: &Words) -> (&str, &str) {
-        match self {
-            Self::PhoneUnprotected => (words.phone_unprotected, words.phone_unprotected_mend),
-            Self::PhoneOlder => (words.phone_older, words.phone_older_mend),
-            Self::ChatOlder => (words.chat_older, words.chat_older_mend),
-            Self::MediaOpen => (words.media_open, words.media_open_mend),
-            Self::NoPhone => (words.no_phone, words.no_phone_mend),
-            Self::NoChat => (words.no_chat, words.no_chat_mend),
-        }
-    }
 }
 
 impl State {
     pub(crate) fn to_json(&self) -> Value {
         let phones = self.phones.iter().map(|phone| {
             json!({
-                "id": phone.id, "name": phone.name, "contact": phone.contact, "protected": phone.is_protected, "since": phone.since,
-                "until": phone.until, "tls": tls(phone.protection),
+                "id": phone.id, "name": phone.name, "contact": phone.contact, "protected": !phone.guarded.is_open, "since": phone.since,
+                "until": phone.until, "tls": phone.guarded.tls(), "login": phone.guarded.login(),
             })
         });
-        let chats = self.chats.iter().map(
-            |chat| json!({ "resource": chat.resource, "since": chat.since, "tls": tls(chat.protection) }),
-        );
+        let chats = self.chats.iter().map(|chat| {
+            let (tls, login) = (chat.guarded.tls(), chat.guarded.login());
+            json!({ "resource": chat.resource, "since": chat.since, "tls": tls, "login": login })
+        });
         let findings = self.findings.iter().map(|finding| {
             let (what, mend) = finding.words(Words::english());
-            json!({ "what": what, "mend": mend })
+            json!({ "kind": finding.as_str(), "what": what, "mend": mend })
         });
         json!({
             "phones": phones.collect::<Vec<_>>(), "chats": chats.collect::<Vec<_>>(),
             "findings": findings.collect::<Vec<_>>(),
         })
     }
-}
-
-fn tls(protection: Option<Protection>) -> Value {
-    let of = |Protection { version, suite }| json!({ "version": version, "suite": suite });
-    protection.map_or(Value::Null, of)
 }
 
 /// Both halves as they are now.
@@ -225,11 +231,11 @@ pub(crate) async fn of(face: &Face, card: &AccountCard) -> Result<State, StoreEr
     let phones: Vec<Phone> = bindings
         .into_iter()
         .map(|binding| (heard.iter().find(|(key, _)| *key == binding.key).map(|heard| heard.1), binding))
-        .map(|(protection, binding)| Phone {
+        .map(|(heard, binding)| Phone {
             id: phone_id(&binding),
             // What was heard holds, whatever its Contact says.
-            is_protected: protection.is_some() || is_protected(&binding.contact),
-            protection,
+            guarded: heard
+                .unwrap_or(Guarded { is_open: !is_protected(&binding.contact), ..Guarded::default() }),
             name: if binding.user_agent.is_empty() { "a phone".to_owned() } else { binding.user_agent },
             contact: binding.contact,
             since: binding.updated,
@@ -256,18 +262,8 @@ fn findings(phones: &[Phone], chats: &[Chat], linked: bool, is_open: bool) -> Ve
     if is_open {
         findings.push(Finding::MediaOpen);
     }
-    if phones.iter().any(|phone| !phone.is_protected) {
-        findings.push(Finding::PhoneUnprotected);
-    }
-    let of_phones = || phones.iter().filter_map(|phone| Some(phone.protection?.version));
-    let of_chats = || chats.iter().filter_map(|chat| Some(chat.protection?.version));
-    // Each half is as strong as its weakest device, and could be as the other's strongest.
-    if of_phones().min() < of_chats().max() && of_phones().next().is_some() {
-        findings.push(Finding::PhoneOlder);
-    }
-    if of_chats().min() < of_phones().max() && of_chats().next().is_some() {
-        findings.push(Finding::ChatOlder);
-    }
+    let of_phones = Side::of(phones.iter().map(|phone| phone.guarded));
+    findings.extend(unequal(of_phones, Side::of(chats.iter().map(|chat| chat.guarded))));
     match (phones.is_empty(), chats.is_empty()) {
         (true, false) if linked => findings.push(Finding::NoPhone),
         (false, true) if linked => findings.push(Finding::NoChat),
@@ -283,7 +279,7 @@ const MOST_OF_ONE: usize = 64;
 
 #[cfg(test)]
 mod tests {
-    use shared_model::BareJid;
+    use shared_model::{BareJid, Protection, Proved, Strength};
 
     use super::*;
 
@@ -303,16 +299,23 @@ mod tests {
         let shown =
             |up: &Up| up.chats[&account].iter().map(|it| (it.resource.clone(), it.since)).collect::<Vec<_>>();
         assert_eq!(shown(&up), [("one".to_owned(), 2), ("two".to_owned(), 3)]);
-        let protection = Protection { version: "TLS 1.3", suite: "x" };
-        up.hear(ProtectedEvent::Chat { account, resource: "two".to_owned(), protection }.into(), 4);
+        let protection = Some(Protection { version: "TLS 1.3", suite: "x" });
+        let proved = Proved { by: "SCRAM-SHA-256", strength: Some(Strength::Answer) };
+        let resource = "two".to_owned();
+        up.hear(ProtectedEvent::Chat { account, resource, protection, proved }.into(), 4);
         assert_eq!(
-            up.chats[&account].iter().map(|it| it.protection).collect::<Vec<_>>(),
-            [None, Some(protection)]
+            up.chats[&account].iter().map(|it| it.guarded.protection).collect::<Vec<_>>(),
+            [None, protection]
         );
         for n in 0..=MOST_OF_ONE {
-            up.hear(ProtectedEvent::Phone { account, key: n.to_string(), protection }.into(), 4);
+            let (key, is_open) = (n.to_string(), false);
+            up.hear(ProtectedEvent::Phone { account, key, protection, is_open, proved }.into(), 4);
         }
         assert!(up.phones[&account].len() == MOST_OF_ONE && up.phones[&account][0].0 == "1");
+        for n in 1..=MOST_OF_ONE {
+            up.hear(ProtectedEvent::PhoneGone { account, key: n.to_string() }.into(), 4);
+        }
+        assert!(up.phones.is_empty());
         for resource in ["one", "two"] {
             let (jid, resource) = (jid.clone(), resource.to_owned());
             up.hear(SessionEvent::Ended { account, jid, resource, stream: String::new(), why: "" }.into(), 4);
@@ -326,28 +329,16 @@ mod tests {
             id: String::new(),
             name: String::new(),
             contact: contact.to_owned(),
-            is_protected: is_protected(contact),
-            protection: None,
+            guarded: Guarded { is_open: !is_protected(contact), ..Guarded::default() },
             since: 0,
             until: 0,
         };
-        let by = |version| Some(Protection { version, suite: "" });
-        let chat = |protection| Chat { resource: String::new(), since: 0, protection };
-        let one = [chat(None)];
+        let one = [Chat { resource: String::new(), since: 0, guarded: Guarded::default() }];
         assert_eq!(findings(&[phone("sip:a@b;transport=tls")], &one, true, false), []);
         assert_eq!(findings(&[phone("sip:a@b")], &one, true, false), [Finding::PhoneUnprotected]);
         assert_eq!(findings(&[], &one, true, false), [Finding::NoPhone]);
         assert_eq!(findings(&[phone("sip:a@b;transport=TLS")], &[], true, false), [Finding::NoChat]);
         assert_eq!(findings(&[], &one, false, false), []);
         assert_eq!(findings(&[phone("sips:a@b")], &one, true, true), [Finding::MediaOpen]);
-        let over = |version| Phone { protection: by(version), ..phone("sips:a@b") };
-        for (phone, chat, found) in [
-            (over("TLS 1.3"), chat(by("TLS 1.3")), &[][..]),
-            (over("TLS 1.2"), chat(by("TLS 1.3")), &[Finding::PhoneOlder]),
-            (over("TLS 1.3"), chat(by("TLS 1.2")), &[Finding::ChatOlder]),
-            (over("TLS 1.2"), chat(None), &[]),
-        ] {
-            assert_eq!(findings(&[phone], &[chat], true, false), found);
-        }
     }
 }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use shared_model::{AccountId, Aor, BareJid, Protocol};
+use shared_model::{AccountId, Aor, BareJid, Protocol, Proved, Strength};
 use shared_store::{DigestAlgorithm, ScramHash, StoreError};
 
 use crate::{DigestProof, FastFinal, Ht, ScramFinal};
@@ -55,6 +55,31 @@ impl How {
             Self::Plain | Self::Digest(_) | Self::Scram(_) | Self::ScramPlus(_) | Self::Fast(_) => true,
             Self::Token | Self::Certificate | Self::Bind | Self::Anonymous | Self::Oidc => false,
         }
+    }
+
+    /// What is told of it to who looks whether both halves are as well protected.
+    pub fn proved(self) -> Proved {
+        let (by, strength) = match self {
+            Self::Plain | Self::Bind => ("PLAIN", Some(Strength::Password)),
+            Self::Digest(DigestAlgorithm::Md5) => ("Digest MD5", Some(Strength::Md5)),
+            Self::Digest(DigestAlgorithm::Sha256) => ("Digest SHA-256", Some(Strength::Answer)),
+            Self::Digest(DigestAlgorithm::Sha512_256) => ("Digest SHA-512-256", Some(Strength::Answer)),
+            Self::Scram(ScramHash::Sha1) => ("SCRAM-SHA-1", Some(Strength::Answer)),
+            Self::Scram(ScramHash::Sha256) => ("SCRAM-SHA-256", Some(Strength::Answer)),
+            Self::Scram(ScramHash::Sha512) => ("SCRAM-SHA-512", Some(Strength::Answer)),
+            Self::ScramPlus(ScramHash::Sha1) => ("SCRAM-SHA-1-PLUS", Some(Strength::Answer)),
+            Self::ScramPlus(ScramHash::Sha256) => ("SCRAM-SHA-256-PLUS", Some(Strength::Answer)),
+            Self::ScramPlus(ScramHash::Sha512) => ("SCRAM-SHA-512-PLUS", Some(Strength::Answer)),
+            Self::Fast(Ht::None) => ("HT-SHA-256-NONE", Some(Strength::Answer)),
+            Self::Fast(Ht::Expr) => ("HT-SHA-256-EXPR", Some(Strength::Answer)),
+            Self::Fast(Ht::Endp) => ("HT-SHA-256-ENDP", Some(Strength::Answer)),
+            Self::Certificate => ("certificate", Some(Strength::Key)),
+            // Both are shown to whoever answers, and neither is a password nor lasts as one.
+            Self::Token => ("token", None),
+            Self::Oidc => ("OAUTHBEARER", None),
+            Self::Anonymous => ("ANONYMOUS", None),
+        };
+        Proved { by, strength }
     }
 
     /// The word in logs and labels.

@@ -53,7 +53,7 @@ pub enum Event {
     Halves(HalvesEvent),
     /// Told by the HTTPS face, and by whoever changes passwords.
     Provisioning(ProvisioningEvent),
-    /// Told by the registrar and the XMPP server, right after a binding or a session that came over TLS of ours.
+    /// Told by the registrar and the XMPP server, right after a binding or a session.
     Protected(ProtectedEvent),
 }
 
@@ -196,13 +196,15 @@ pub enum SessionEvent {
     PresenceChanged { account: AccountId, jid: BareJid, resource: String, available: bool },
 }
 
-/// What protects the connection of a half, as both handshakes agreed.
+/// How a half is protected: its connection as both handshakes agreed, where that is TLS of ours, and how it proved whose it is.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ProtectedEvent {
-    /// That of a contact; `key` tells it from the address's others.
-    Phone { account: AccountId, key: String, protection: Protection },
-    /// That of a session.
-    Chat { account: AccountId, resource: String, protection: Protection },
+    /// A contact was bound or refreshed; `key` tells it from the address's others, and `is_open` is one whose way nothing says to be TLS.
+    Phone { account: AccountId, key: String, protection: Option<Protection>, is_open: bool, proved: Proved },
+    /// That contact is gone.
+    PhoneGone { account: AccountId, key: String },
+    /// A session was bound, or goes on over another connection.
+    Chat { account: AccountId, resource: String, protection: Option<Protection>, proved: Proved },
 }
 
 /// A version of TLS and its suite.
@@ -212,6 +214,28 @@ pub struct Protection {
     pub version: &'static str,
     /// The registered name.
     pub suite: &'static str,
+}
+
+/// How somebody proved who they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Proved {
+    /// As people write it, such as `SCRAM-SHA-256` or `Digest MD5`.
+    pub by: &'static str,
+    /// What it withstands; `None`: it is of a kind that does not compare, as a provider's token.
+    pub strength: Option<Strength>,
+}
+
+/// What a proof withstands, the least first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Strength {
+    /// The password itself goes to whoever answers as the server.
+    Password,
+    /// An answer to a challenge from which a weak password is guessed at the rate of MD5.
+    Md5,
+    /// An answer to a challenge by a hash that is sound.
+    Answer,
+    /// A key that never leaves its device: there is no password to guess.
+    Key,
 }
 
 /// Why an occupant is no longer in a room.

@@ -33,7 +33,7 @@ pub use domains::Domains;
 pub use fact::{
     AccountEvent, BindingChange, BindingEvent, CallEvent, CallOutcome, ConferenceEvent, Event, Fact,
     HalvesEvent, HeardThere, LeaveReason, LoginEvent, MailboxEvent, MediaEvent, ProtectedEvent, Protection,
-    Protocol, ProvisioningEvent, PushEvent, RoomEvent, SessionEvent, Sound, UnboundWhy,
+    Protocol, Proved, ProvisioningEvent, PushEvent, RoomEvent, SessionEvent, Sound, Strength, UnboundWhy,
 };
 pub use groups::{Groups, Member};
 pub use ids::{AccountId, Correlation};

@@ -29,11 +29,12 @@ impl Facts {
         self.0.publish(Fact::new(Correlation::of_call(call_id), event));
     }
 
-    /// Something happened to a binding.
+    /// How a binding is protected.
     pub(crate) fn protected(&self, call_id: &str, event: ProtectedEvent) {
         self.0.publish(Fact::new(Correlation::of_call(call_id), event));
     }
 
+    /// Something happened to a binding.
     pub(crate) fn binding(&self, call_id: &str, event: BindingEvent) {
         self.0.publish(Fact::new(Correlation::of_call(call_id), event));
     }

@@ -4,10 +4,11 @@
 //! State one [`Access`] a session.
 //! Errors none: a login does not fail for want of a note.
 
+use std::net::IpAddr;
+
 use dashmap::DashMap;
 use shared_auth::{Clients, How, Identity, Installation};
-use shared_model::AccountId;
-use shared_model::Protection;
+use shared_model::{AccountId, Protection, Proved};
 use shared_runtime::unix_millis;
 use xmpp_core::stream::inline::UserAgent;
 
@@ -37,6 +38,10 @@ pub(crate) struct Access {
     pub(crate) since: i64,
     /// What protects its connection, where that is TLS of ours.
     pub(crate) protection: Option<Protection>,
+    /// What let it in.
+    pub(crate) proved: Option<Proved>,
+    /// From where it comes.
+    pub(crate) from: Option<IpAddr>,
 }
 
 impl Access {
@@ -54,6 +59,8 @@ impl Access {
             is_guest: identity.how == How::Anonymous,
             since,
             protection: None,
+            proved: Some(identity.how.proved()),
+            from: None,
         }
     }
 
@@ -61,6 +68,14 @@ impl Access {
     #[must_use]
     pub(crate) fn certified(self, certificate: Option<String>) -> Self {
         Self { is_certified: self.is_certified || certificate.is_some(), certificate, ..self }
+    }
+
+    /// The same session over another connection, which may be from elsewhere and proved otherwise.
+    #[must_use]
+    pub(crate) fn resumed(&self, by: &Self) -> Self {
+        let (protection, proved, from) = (by.protection, by.proved, by.from);
+        let access = Self { protection, proved, from, ..self.clone() };
+        if by.certificate.is_some() { access.certified(by.certificate.clone()) } else { access }
     }
 
     /// Notes that an installation is in, where the operator wants that noted.

@@ -1,12 +1,16 @@
 //! Accounts whose halves are unequal — RFC 7081 §7: a telephone without encryption beside chat, which has it always.
 //!
-//! In    bindings as they are now. Out whose telephones say that their way is not TLS.
+//! In    bindings as they are now; what the running server counts of how both halves are protected. Out whose telephones say that their way
+//!       is not TLS, and of how many accounts one half logs in by less than the other (S-44).
 //! Not here: who has one half alone, which the own page says (chat sessions are in no store); media, whose keys the ends agree on.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use shared_runtime::unix_millis;
 use shared_store::is_protected;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use super::{Findings, Ward};
 
@@ -21,6 +25,35 @@ pub(super) async fn check(ward: &Ward, found: &mut Findings) {
             judge(all, found);
         }
         Err(error) => found.unchecked(format!("bindings cannot be read: {error}")),
+    }
+    // Where nothing listens for operators, or another process has the pages, each account's own page says it.
+    if let Ok(Some(told)) = tokio::time::timeout(PATIENCE, metrics(ward)).await {
+        judge_counts(&told, found);
+    }
+}
+
+/// What the running server tells in figures.
+async fn metrics(ward: &Ward) -> Option<String> {
+    let address = ward.reach("operations.listen")?;
+    let mut socket = TcpStream::connect(address).await.ok()?;
+    let ask = format!("GET /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    socket.write_all(ask.as_bytes()).await.ok()?;
+    let mut told = Vec::new();
+    socket.take(LONGEST).read_to_end(&mut told).await.ok()?;
+    Some(String::from_utf8_lossy(&told).into_owned())
+}
+
+fn judge_counts(told: &str, found: &mut Findings) {
+    let counts = told.lines().filter_map(|line| {
+        let (kind, count) =
+            line.strip_prefix("provisioning_unequal_accounts{finding=\"")?.split_once("\"} ")?;
+        Some((kind, count.trim().parse::<u64>().ok()?))
+    });
+    let counts: Vec<(&str, u64)> = counts.collect();
+    for (kind, what, remedy) in UNEQUAL {
+        if let Some((_, count)) = counts.iter().find(|(known, count)| known == kind && *count > 0) {
+            found.note(format!("{count} accounts {what}"), *remedy);
+        }
     }
 }
 
@@ -42,6 +75,38 @@ fn judge<'a>(all: impl Iterator<Item = (&'a str, &'a str)>, found: &mut Findings
     );
 }
 
+/// What the metric calls it, what it is, and what mends it. Telephones without TLS are named above.
+const UNEQUAL: &[(&str, &str, &str)] = &[
+    (
+        "phone_md5",
+        "have a telephone that logs in by Digest with MD5, while their chat answers by a sound hash",
+        "set these telephones up again, of makes that know SHA-256 (RFC 8760); without MD5 in auth.algorithms there is no other way",
+    ),
+    (
+        "chat_plain",
+        "have a chat client that logs in by PLAIN, while their telephones never show the password",
+        "SCRAM is the client's to choose; whose password a directory keeps needs an app password for it",
+    ),
+    (
+        "phone_without_certificate",
+        "have a telephone that logs in by a password, while their chat has a certificate",
+        "a telephone may show a certificate of tls.client_ca; others need an app password of their own",
+    ),
+    (
+        "chat_without_certificate",
+        "have a chat client that logs in by a password, while their telephone has a certificate",
+        "a chat client may log in by EXTERNAL with the same certificate; others need an app password of their own",
+    ),
+    ("phone_older", "have a telephone whose TLS is older than that of their chat", "update these telephones"),
+    (
+        "chat_older",
+        "have a chat client whose TLS is older than that of their telephones",
+        "update these clients",
+    ),
+];
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Bytes of the figures.
+const LONGEST: u64 = 4 << 20;
 /// Bindings that are looked at.
 const MOST: usize = 10_000;
 /// Accounts that are named.
@@ -56,6 +121,22 @@ mod tests {
         let mut found = Findings { check: "halves", all: Vec::new() };
         judge(all.iter().copied(), &mut found);
         found.all.remove(0)
+    }
+
+    #[test]
+    fn what_the_server_counts_is_said_with_what_mends_it() {
+        let told = "# HELP provisioning_unequal_accounts x\nprovisioning_unequal_accounts{finding=\"chat_plain\"} 0\n\
+                    provisioning_unequal_accounts{finding=\"phone_md5\"} 3\nother{finding=\"chat_older\"} 9\n";
+        let mut found = Findings { check: "halves", all: Vec::new() };
+        judge_counts(told, &mut found);
+        assert_eq!(found.all.len(), 1);
+        let told = &found.all[0];
+        assert!(
+            told.severity == Severity::Note && told.text.starts_with("3 accounts have a telephone"),
+            "{}",
+            told.text
+        );
+        assert!(told.remedy.contains("auth.algorithms"), "{}", told.remedy);
     }
 
     #[test]

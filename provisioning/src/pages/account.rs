@@ -26,7 +26,7 @@ use crate::api::{self, Ask};
 use crate::calls;
 use crate::profile::shown_name;
 use crate::session::Session;
-use crate::state::{self, State as Up};
+use crate::state::{self, Guarded, State as Up};
 
 /// What was done before this page was loaded.
 #[derive(Default, Deserialize)]
@@ -205,7 +205,8 @@ fn halves(face: &Face, words: &Words, session: &Session, up: &Up, outcome: Optio
                         li.row {
                             span {
                                 (phone.name) " – "
-                                @if phone.is_protected { (words.encrypted) (tls(phone.protection)) } @else { span.error { (words.unencrypted) } }
+                                @if phone.guarded.is_open { span.error { (words.unencrypted) } } @else { (words.encrypted) }
+                                (how(phone.guarded))
                             }
                             @if face.registrations.is_some() {
                                 (deed(session, "endPhone", "/account", &[("path.id", &phone.id)], words.end, &phone.name))
@@ -219,7 +220,7 @@ fn halves(face: &Face, words: &Words, session: &Session, up: &Up, outcome: Optio
                     ul { @for chat in &up.chats {
                         @let resource = &chat.resource;
                         li.row {
-                            span { (resource) " – " (words.encrypted) (tls(chat.protection)) }
+                            span { (resource) " – " (words.encrypted) (how(chat.guarded)) }
                             @if face.own_chat.is_some() {
                                 (deed(session, "endChat", "/account", &[("path.resource", resource)], words.end, resource))
                             }
@@ -232,9 +233,11 @@ fn halves(face: &Face, words: &Words, session: &Session, up: &Up, outcome: Optio
     }
 }
 
-/// By what it is encrypted, where that is known.
-fn tls(protection: Option<Protection>) -> Markup {
-    html! { @if let Some(Protection { version, suite }) = protection { " (" (version) ", " (suite) ")" } }
+/// By what it is encrypted and how it logged in, as far as that is known.
+fn how(Guarded { protection, proved, .. }: Guarded) -> Markup {
+    let tls = protection.map(|Protection { version, suite }| format!("{version}, {suite}"));
+    let known: Vec<String> = tls.into_iter().chain(proved.map(|proved| proved.by.to_owned())).collect();
+    html! { @if !known.is_empty() { " (" (known.join(", ")) ")" } }
 }
 
 fn device_list(

@@ -35,6 +35,7 @@ fn parts() -> Parts {
         turn: vec!["turn:turn.example.org:3478?transport=udp".to_owned()],
         ca: None,
         config: crate::Config::default(),
+        metrics: crate::Metrics::new(&registry).unwrap(),
         bus,
         shutdown: shared_runtime::Shutdown::new(),
         bindings: store.bindings,

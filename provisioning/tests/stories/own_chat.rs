@@ -5,7 +5,9 @@ use std::time::Duration;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use shared_auth::Holder;
-use shared_model::{AccountEvent, Archived, Correlation, Fact, ProtectedEvent, Protection, SessionEvent};
+use shared_model::{
+    AccountEvent, Archived, Correlation, Fact, ProtectedEvent, Protection, Proved, SessionEvent, Strength,
+};
 use shared_runtime::bus::Heard;
 use shared_runtime::unix_millis;
 use shared_store::{Binding, BindingUpdate};
@@ -192,18 +194,22 @@ async fn people_end_chat_sessions_and_registrations_of_their_own() {
     let protection = |version| Protection { version, suite: "TLS_X" };
     let (account, resource) = (house.alice, "lap/top".to_owned());
     let key = "sip:alice@192.0.2.1;transport=tls".to_owned();
-    house
-        .bus
-        .publish(Fact::new(at, ProtectedEvent::Phone { account, key, protection: protection("TLS 1.2") }));
-    house.bus.publish(Fact::new(
-        at,
-        ProtectedEvent::Chat { account, resource, protection: protection("TLS 1.3") },
-    ));
+    let phone = |key: &String, by, strength| {
+        let (key, protection) = (key.clone(), Some(protection("TLS 1.2")));
+        let proved = Proved { by, strength: Some(strength) };
+        let event = ProtectedEvent::Phone { account, key, protection, is_open: false, proved };
+        house.bus.publish(Fact::new(at, event));
+    };
+    phone(&key, "Digest MD5", Strength::Md5);
+    let proved = Proved { by: "SCRAM-SHA-512", strength: Some(Strength::Answer) };
+    let protection = Some(protection("TLS 1.3"));
+    house.bus.publish(Fact::new(at, ProtectedEvent::Chat { account, resource, protection, proved }));
+    let contact = key.clone();
     let (cookie, key) = sign_in(&house).await;
     let mut page = String::new();
     for _ in 0..200 {
         page = house.send("GET /account", &cookie, "").await;
-        if page.contains("(TLS 1.3, TLS_X)") {
+        if page.contains("(TLS 1.3, TLS_X, SCRAM-SHA-512)") {
             break;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -212,10 +218,42 @@ async fn people_end_chat_sessions_and_registrations_of_their_own() {
         page.contains("Desk &lt;b&gt;phone") && page.contains("name=\"path.resource\" value=\"lap/top\""),
         "{page}"
     );
-    assert!(page.contains("(TLS 1.2, TLS_X)") && page.contains("older TLS than your chats"), "{page}");
+    assert!(
+        page.contains("(TLS 1.2, TLS_X, Digest MD5)") && page.contains("older TLS than your chats"),
+        "{page}"
+    );
+    assert!(page.contains("A phone of yours logs in by MD5") && page.contains("RFC 8760"), "{page}");
+    let german = house.send("GET /account", &format!("{cookie}Accept-Language: de\r\n"), "").await;
+    assert!(german.contains("Eins deiner Telefone meldet sich mit MD5 an"), "{german}");
     let (_, state) = house.call(&token, "GET /api/v1/account/state", "").await;
     assert_eq!(state["phones"][0]["tls"], serde_json::json!({ "version": "TLS 1.2", "suite": "TLS_X" }));
     assert_eq!(state["chats"][0]["tls"]["version"], "TLS 1.3");
+    assert_eq!([&state["phones"][0]["login"], &state["chats"][0]["login"]], ["Digest MD5", "SCRAM-SHA-512"]);
+    let kinds = |state: &serde_json::Value| {
+        let all = state["findings"].as_array().unwrap().iter();
+        all.map(|finding| finding["kind"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(kinds(&state), ["phone_older", "phone_md5"]);
+    let affected = || {
+        let all = house.registry.gather();
+        let md5 = all[0].get_metric().iter().find(|one| one.get_label()[0].value() == "phone_md5");
+        (all[0].name().to_owned(), md5.unwrap().get_gauge().get_value())
+    };
+    assert_eq!(affected(), ("provisioning_unequal_accounts".to_owned(), 1.0));
+    // Set up anew, the phone answers by SHA-256.
+    phone(&contact, "Digest SHA-256", Strength::Answer);
+    for _ in 0..200 {
+        if affected().1 == 0.0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(affected().1, 0.0);
+    let (_, after) = house.call(&token, "GET /api/v1/account/state", "").await;
+    assert_eq!(
+        (kinds(&after), &after["phones"][0]["login"]),
+        (vec!["phone_older".to_owned()], &"Digest SHA-256".into())
+    );
     let id = state["phones"][0]["id"].as_str().unwrap();
     assert_eq!(house.call(&token, "DELETE /api/v1/account/phones/0", "").await.0, 404);
     assert_eq!(house.call(&token, &format!("DELETE /api/v1/account/phones/{id}"), "").await.0, 204);

@@ -15,9 +15,9 @@ mod outbound;
 use std::time::{Duration, Instant};
 
 use shared_auth::Identity;
-use shared_model::{Aor, BindingChange, BindingEvent, ProtectedEvent, Protection, Spec, UnboundWhy};
+use shared_model::{Aor, BindingChange, BindingEvent, ProtectedEvent, Protection, Proved, Spec, UnboundWhy};
 use shared_runtime::unix_millis;
-use shared_store::{Binding, BindingUpdate};
+use shared_store::{Binding, BindingUpdate, is_protected};
 use sip_core::header::{Name, NameAddr};
 use sip_core::{Message, Uri};
 use sip_endpoint::Flow;
@@ -144,7 +144,7 @@ async fn update(
             .await
             .map_err(|error| Box::new(answer::failure(request, &error)))?;
         tell(server, request, (&current, &change.set), &committed.removed, now);
-        tell_protection(server, request, flow, &change.set);
+        tell_protection(server, request, (flow, identity.how.proved()), &change.set);
         server.awaited.tell(&aor);
         if let Some(longest) =
             change.set.iter().filter(|bound| bound.path.is_empty()).map(|bound| bound.expires).max()
@@ -220,13 +220,15 @@ fn tell(
     }
 }
 
-/// Says what protects the connection that contacts were bound by.
-fn tell_protection(server: &Server, request: &Message, flow: &Flow, bound: &[Binding]) {
-    let Some((version, suite)) = server.endpoint().protection(flow) else { return };
+/// Says what protects the connection that contacts were bound by, and what proved whose they are.
+fn tell_protection(server: &Server, request: &Message, (flow, proved): (&Flow, Proved), bound: &[Binding]) {
+    let agreed = server.endpoint().protection(flow);
+    let protection = agreed.map(|(version, suite)| Protection { version, suite });
     for binding in bound {
         let (account, key) = (binding.account, binding.key.clone());
-        let protection = Protection { version, suite };
-        server.facts.protected(request.call_id(), ProtectedEvent::Phone { account, key, protection });
+        let is_open = protection.is_none() && !is_protected(&binding.contact);
+        let event = ProtectedEvent::Phone { account, key, protection, is_open, proved };
+        server.facts.protected(request.call_id(), event);
     }
 }
 
@@ -235,6 +237,8 @@ pub(crate) fn tell_unbound(server: &Server, binding: &Binding) {
     let (account, aor, contact) = (binding.account, binding.aor.clone(), without_push(&binding.contact));
     let why = if binding.expires <= unix_millis() { UnboundWhy::Expired } else { UnboundWhy::Removed };
     server.facts.binding(&binding.call_id, BindingEvent::Unbound { account, aor, contact, why });
+    let key = binding.key.clone();
+    server.facts.protected(&binding.call_id, ProtectedEvent::PhoneGone { account, key });
 }
 
 /// What Require may ask for, and Supported tells.

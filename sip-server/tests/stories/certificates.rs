@@ -3,7 +3,7 @@
 use crate::common::{CLIENT_CA, DOMAIN, Line, Phone, Served, new_folder, serve, serve_in};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use shared_model::{Event, ProtectedEvent};
+use shared_model::{Event, ProtectedEvent, Protection, Proved, Strength};
 use shared_runtime::bus::Heard;
 use shared_store::Store;
 use sip_core::Message;
@@ -93,23 +93,35 @@ async fn who_shows_none_is_challenged_as_before() {
 async fn what_protects_a_phone_is_told_with_its_registration() {
     let served = serve().await;
     let mut facts = served.bus.subscribe();
-    // Who comes by datagrams is protected by nothing, and nothing is said.
+    // Who comes by datagrams is protected by nothing.
     assert_eq!(Phone::new("alice", &served).await.register("600").await.status(), 200);
     let line = Line::tls(served.server.bound().tls[0], served.roots.clone(), None).await;
     let bob = Phone::over("bob", &served, line);
     assert_eq!(bob.register("600").await.status(), 200);
-    let told = async {
-        loop {
-            if let Some(Heard::Fact(fact)) = facts.next().await
-                && let Event::Protected(ProtectedEvent::Phone { account, key, protection }) = fact.event
-            {
-                return (account, key, protection);
+    let mut told = async || {
+        let next = async {
+            loop {
+                if let Some(Heard::Fact(fact)) = facts.next().await
+                    && let Event::Protected(event) = fact.event
+                {
+                    return event;
+                }
             }
-        }
+        };
+        tokio::time::timeout(crate::common::PATIENCE, next).await.unwrap()
     };
-    let (account, key, protection) = tokio::time::timeout(crate::common::PATIENCE, told).await.unwrap();
+    let proved = Proved { by: "Digest SHA-256", strength: Some(Strength::Answer) };
+    let clear = told().await;
+    assert!(
+        matches!(clear, ProtectedEvent::Phone { protection: None, is_open: true, proved: by, .. } if by == proved),
+        "{clear:?}"
+    );
     let aor = "bob@example.org".parse().unwrap();
     let kept = served.store.bindings.by_aor(&aor, shared_runtime::unix_millis()).await.unwrap();
-    assert_eq!((account, key.as_str()), (kept[0].account, kept[0].key.as_str()));
-    assert_eq!((protection.version, protection.suite), ("TLS 1.3", "TLS_AES_256_GCM_SHA384"));
+    let (account, key) = (kept[0].account, kept[0].key.clone());
+    let protection = Some(Protection { version: "TLS 1.3", suite: "TLS_AES_256_GCM_SHA384" });
+    let phone = ProtectedEvent::Phone { account, key: key.clone(), protection, is_open: false, proved };
+    assert_eq!(told().await, phone);
+    assert_eq!(bob.register("0").await.status(), 200);
+    assert_eq!(told().await, ProtectedEvent::PhoneGone { account, key });
 }

@@ -157,8 +157,7 @@ impl<'a> Connection<'a> {
                         Proven::Bound(Box::new(Login { transport, identity, access, seat, how, jid, stream }))
                     }
                     Wish::Resume { session, h, success } => {
-                        let certificate = access.certificate;
-                        Proven::Back(session, Box::new(Takeover { transport, certificate, h, success }))
+                        Proven::Back(session, Box::new(Takeover { transport, access, h, success }))
                     }
                 })
             }

@@ -22,7 +22,7 @@ mod resume;
 use std::sync::Arc;
 use std::time::Duration;
 
-use shared_model::{Correlation, Event, Fact, ProtectedEvent, SessionEvent};
+use shared_model::{Correlation, Event, Fact, ProtectedEvent, Protection, Proved, SessionEvent};
 use shared_store::StoreError;
 use tokio::io::{AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -112,7 +112,7 @@ pub(crate) async fn run(server: Arc<Server>, login: Login) {
     let end = Arc::new(end);
     let serial = server.new_serial();
     let (is_guest, certificate) = (access.is_guest, access.certificate.clone());
-    let protection = access.protection;
+    let (protection, proved) = (access.protection, access.proved);
     let refused = match personal(&server, &jid).await {
         Ok(personal) => {
             let (sender, end) = (outbox.clone(), Arc::clone(&end));
@@ -155,9 +155,13 @@ pub(crate) async fn run(server: Arc<Server>, login: Login) {
         resource: resource.clone(),
         stream: stream.clone(),
     });
-    if let Some(protection) = protection {
-        publish(ProtectedEvent::Chat { account, resource: resource.clone(), protection }.into());
-    }
+    let protected = |protection: Option<Protection>, proved: Option<Proved>| {
+        if let Some(proved) = proved {
+            let resource = resource.clone();
+            publish(ProtectedEvent::Chat { account, resource, protection, proved }.into());
+        }
+    };
+    protected(protection, proved);
     tracing::info!(how = identity.how.as_str(), "session bound");
 
     let shown = |available| {
@@ -199,8 +203,16 @@ pub(crate) async fn run(server: Arc<Server>, login: Login) {
             None => SessionEvent::Resumed { account, jid, resource, stream },
         });
     };
-    let mut life =
-        Life { server: &server, jid: jid.clone(), serial, ended, takeovers, paused: &paused, last: "lost" };
+    let mut life = Life {
+        server: &server,
+        jid: jid.clone(),
+        serial,
+        ended,
+        takeovers,
+        paused: &paused,
+        protected: &protected,
+        last: "lost",
+    };
     life.look_at_password();
     life.look_at_certificate(certificate.as_deref()).await;
     let (connection, why) = life.live(&mut client, transport, outlet).await;
@@ -312,6 +324,8 @@ struct Life<'a> {
     takeovers: mpsc::Receiver<Box<Takeover>>,
     /// Hears why a connection was lost that another may follow, and nothing when one does.
     paused: &'a (dyn Fn(Option<&'static str>) + Send + Sync),
+    /// Hears how that one is protected.
+    protected: &'a (dyn Fn(Option<Protection>, Option<Proved>) + Send + Sync),
     /// Why the last connection is gone, if no error says it.
     last: &'static str,
 }
@@ -376,16 +390,14 @@ impl Life<'_> {
             let (takeover, mut outlet) = takeover;
             self.server.metrics.resumptions.inc();
             (self.paused)(None);
+            (self.protected)(takeover.access.protection, takeover.access.proved);
             self.server.router.mark(&self.jid, |session| {
                 session.is_inactive = false;
                 session.is_detached = false;
-                if takeover.certificate.is_some() {
-                    let access = Access::clone(&session.access).certified(takeover.certificate.clone());
-                    session.access = Arc::new(access);
-                }
+                session.access = Arc::new(session.access.resumed(&takeover.access));
             });
             self.look_at_password();
-            self.look_at_certificate(takeover.certificate.as_deref()).await;
+            self.look_at_certificate(takeover.access.certificate.as_deref()).await;
             let resumed = client.managed.resumed();
             outlet.resume(match &takeover.success {
                 Some(success) => success.print(self.jid.as_str(), &resumed),

@@ -13,13 +13,14 @@ use shared_model::AccountId;
 use tokio::sync::mpsc;
 
 use super::{Success, Transport};
+use crate::access::Access;
 
 /// A connection that takes a session. It is sent in a box: a queue has room for 32 from its beginning, and each session has
 /// such a queue.
 pub(crate) struct Takeover {
     pub(crate) transport: Transport,
-    /// The certificate of the account's own that it showed.
-    pub(crate) certificate: Option<String>,
+    /// By what it is in.
+    pub(crate) access: Access,
     /// How many stanzas of ours the client has.
     pub(crate) h: u32,
     /// The success that the resumption stands in, if it came with the proof.

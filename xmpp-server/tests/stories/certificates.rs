@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType, SerialNumber};
 use rustls::pki_types::{PrivateKeyDer, ServerName};
-use shared_model::{Event, ProtectedEvent};
+use shared_model::{Event, ProtectedEvent, Protection, Proved, Strength};
 use shared_runtime::bus::Heard;
 use shared_runtime::tls;
 use tokio::net::TcpStream;
@@ -130,25 +130,32 @@ async fn a_certificate_that_was_taken_back_lets_nobody_in() {
 async fn what_protects_a_session_is_told_when_it_begins() {
     let served = serve().await;
     let mut facts = served.bus.subscribe();
-    // From this machine one comes in the clear, too: of that nothing is said.
+    // From this machine one comes in the clear, too.
     let _clear = Client::login(&served, "bob", "clear").await;
     let mut alice = Client::connect_tls(&served).await;
     alice.open().await;
     alice.prove("alice", PASSWORD).await;
     alice.bind("safe").await;
     let told = async {
-        loop {
+        let mut told = Vec::new();
+        while told.len() < 2 {
             if let Some(Heard::Fact(fact)) = facts.next().await
-                && let Event::Protected(ProtectedEvent::Chat { account, resource, protection }) = fact.event
+                && let Event::Protected(event) = fact.event
             {
-                return (account, resource, protection);
+                told.push(event);
             }
         }
+        told
     };
-    let (account, resource, protection) =
-        tokio::time::timeout(std::time::Duration::from_secs(10), told).await.unwrap();
-    let jid = "alice@example.org".parse().unwrap();
-    let card = served.auth.directory.by_jid(&jid).await.unwrap().unwrap();
-    assert_eq!((account, resource.as_str()), (card.account, "safe"));
-    assert_eq!((protection.version, protection.suite), ("TLS 1.3", "TLS_AES_256_GCM_SHA384"));
+    let told = tokio::time::timeout(std::time::Duration::from_secs(10), told).await.unwrap();
+    let proved = Proved { by: "PLAIN", strength: Some(Strength::Password) };
+    let safe = Some(Protection { version: "TLS 1.3", suite: "TLS_AES_256_GCM_SHA384" });
+    for (name, resource, protection, told) in
+        [("bob", "clear", None, &told[0]), ("alice", "safe", safe, &told[1])]
+    {
+        let jid = format!("{name}@example.org").parse().unwrap();
+        let account = served.auth.directory.by_jid(&jid).await.unwrap().unwrap().account;
+        let resource = resource.to_owned();
+        assert_eq!(*told, ProtectedEvent::Chat { account, resource, protection, proved });
+    }
 }

@@ -28,6 +28,7 @@ pub(crate) struct House {
     pub(crate) archive: Arc<dyn shared_store::Archive>,
     pub(crate) bindings: Arc<dyn shared_store::Bindings>,
     pub(crate) bus: Bus<Fact>,
+    pub(crate) registry: prometheus::Registry,
     pub(crate) chat: Arc<chat::Chat>,
     pub(crate) rooms: Arc<rooms::Rooms>,
     pub(crate) calls: Arc<rooms::Calls>,
@@ -58,7 +59,7 @@ pub(crate) async fn house_behind(name: &str, proxies: &[&str], differs: impl FnO
     let folder = std::env::temp_dir().join(format!("cusax-provisioning-{name}-{}", std::process::id()));
     let config = shared_auth::Config { iterations: 4096, ..Default::default() };
     let store = shared_store::Store::in_memory();
-    let (bus, shutdown) = (Bus::new(), Shutdown::new());
+    let (bus, shutdown, registry) = (Bus::new(), Shutdown::new(), prometheus::Registry::new());
     let auth = Auth::open(&config, &store, &folder, &bus, &prometheus::Registry::new()).unwrap();
     let new = NewAccount {
         aor: "alice@example.org".parse().unwrap(),
@@ -82,6 +83,7 @@ pub(crate) async fn house_behind(name: &str, proxies: &[&str], differs: impl FnO
         turn: Vec::new(),
         ca: None,
         config: provisioning::Config { users_invite: true, ..provisioning::Config::default() },
+        metrics: provisioning::Metrics::new(&registry).unwrap(),
         bus: bus.clone(),
         shutdown: shutdown.clone(),
         bindings: store.bindings.clone(),
@@ -105,7 +107,22 @@ pub(crate) async fn house_behind(name: &str, proxies: &[&str], differs: impl FnO
     let keeper = http::Doorkeeper::new(&trusted, &prometheus::Registry::new()).unwrap();
     keeper.serve_tls(listener, tls.server(&[b"http/1.1"]), router(parts), &shutdown);
     let (records, archive, bindings) = (store.records, store.archive, store.bindings);
-    House { auth, alice, tls, port, records, archive, bindings, bus, chat, rooms, calls, shutdown, folder }
+    House {
+        auth,
+        alice,
+        tls,
+        port,
+        records,
+        archive,
+        bindings,
+        bus,
+        registry,
+        chat,
+        rooms,
+        calls,
+        shutdown,
+        folder,
+    }
 }
 
 impl House {

@@ -36,6 +36,7 @@ impl Connection<'_> {
         self.access = Access::of(&identity).certified(own);
         self.access.is_protected = self.binding.is_some();
         self.access.protection = self.binding.as_ref().and_then(|binding| binding.protection);
+        self.access.from = Some(self.peer.ip().to_canonical());
         self.identity = Some(identity);
         if let Some(upgrades) = upgrades {
             self.negotiation.go_on(upgrades.task(), additional.as_deref(), &mut self.out);
