@@ -54,6 +54,9 @@ pub(crate) enum Command {
     /// Invitations: each makes one account, for calls and for chat, by a link.
     #[command(subcommand)]
     Invite(Invite),
+    /// Whom administrators keep out: networks, and addresses and domains of elsewhere.
+    #[command(subcommand)]
+    Ban(Ban),
     /// Desk phones that configure themselves.
     #[command(subcommand)]
     Phone(Phone),
@@ -243,6 +246,25 @@ pub(crate) enum AppPassword {
         address: Address,
         name: String,
     },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Ban {
+    /// Keeps somebody out from now on.
+    Add {
+        /// A network such as 192.0.2.0/24, an address such as eve@example.net, or a domain.
+        who: String,
+        /// Why.
+        #[arg(long)]
+        reason: String,
+        /// How long: from a minute to 366d.
+        #[arg(long = "for", default_value = "24h", value_parser = lifetime)]
+        term: Duration,
+    },
+    /// Those that hold now.
+    List,
+    /// Lets somebody in again.
+    Remove { who: String },
 }
 
 #[derive(Subcommand)]

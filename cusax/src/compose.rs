@@ -92,6 +92,9 @@ pub(crate) async fn start(config: &Config, parts: &[Part], shutdown: &Shutdown) 
     let (auth, store, bus) = (ground.auth.clone(), ground.store.clone(), ground.bus.clone());
     let stop = shutdown.clone();
     shutdown.spawn(async move { auth.follow_others(store, bus, stop).await });
+    ground.auth.bans.load().await?;
+    let (bans, stop) = (ground.auth.bans.clone(), shutdown.clone());
+    shutdown.spawn(async move { bans.follow(stop).await });
 
     let mut bound = Vec::new();
     let (mut rooms, mut chat, mut calls) = (None, None, None);
@@ -163,6 +166,8 @@ pub(crate) async fn start(config: &Config, parts: &[Part], shutdown: &Shutdown) 
         }
         let keeper = http::Doorkeeper::new(&config.http.trusted_proxies, &ground.registry)?
             .asking_preface(config.http.proxy_protocol);
+        let bans = ground.auth.bans.clone();
+        let keeper = keeper.keeping_out(Arc::new(move |ip| bans.keeps_out(ip)));
         for listener in listeners {
             keeper.serve_tls(listener, ground.tls.server(&[b"http/1.1"]), router.clone(), shutdown);
         }

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod audit;
+mod bans;
 mod calls;
 mod command;
 mod compose;
@@ -26,7 +27,7 @@ mod zone;
 use std::process::ExitCode;
 
 use clap::Parser;
-use command::{AppPassword, Calls, Command, ConfigCommand, Invite, Line, Phone, Profile, Room, User};
+use command::{AppPassword, Ban, Calls, Command, ConfigCommand, Invite, Line, Phone, Profile, Room, User};
 use open::Ground;
 
 /// Messages are many small pieces of short life, made by one thread and freed by another.
@@ -137,6 +138,14 @@ async fn carry_out(line: Line, ground: &Ground) -> anyhow::Result<Option<shared_
                 }
                 Invite::List => invites::list(ground.known_accounts().await?, json).await,
                 Invite::Revoke { id } => invites::revoke(ground.known_accounts().await?, &id, json).await,
+            }
+        }
+        Command::Ban(ban) => {
+            let (config, desk) = (ground.config().await?, ground.known_accounts().await?);
+            match ban {
+                Ban::Add { who, reason, term } => bans::add(desk, config, (&who, &reason), term, json).await,
+                Ban::List => bans::list(desk, json).await,
+                Ban::Remove { who } => bans::remove(desk, &who, json).await,
             }
         }
         Command::Phone(phone) => {

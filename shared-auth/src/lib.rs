@@ -12,6 +12,7 @@
 mod announce;
 mod audit;
 mod authenticator;
+mod bans;
 mod bearer;
 mod book;
 mod cache;
@@ -52,6 +53,7 @@ use tokio::sync::mpsc;
 
 pub use audit::{Audit, By, card_json, note_outside};
 pub use authenticator::{Authenticator, Slowed};
+pub use bans::{Ban, BanError, Banned, Bans};
 pub use bearer::{Bearer, Bearers, Holder};
 pub use book::{AccountBook, BookError, Device, NewAccount, Profile, Upgrade};
 pub use certificates::{CertificateError, Certificates, OwnCertificate};
@@ -127,6 +129,8 @@ pub struct Auth {
     pub links: Links,
     /// Who changed what.
     pub audit: Audit,
+    /// Whom administrators keep out.
+    pub bans: Bans,
     metrics: Arc<metrics::Metrics>,
     cache: Arc<cache::AccountCache>,
     keys: Arc<keys::Keys>,
@@ -190,6 +194,7 @@ impl Auth {
             gone,
             links,
             audit: audit::Audit::new(Arc::clone(&store.archive)),
+            bans: Bans::new(Arc::clone(&store.records), &config.throttle_exempt),
             metrics,
             cache,
             keys,

@@ -395,6 +395,10 @@ pub enum ProvisioningEvent {
     TokenMade { account: AccountId, name: String, scopes: String },
     /// A token for programs was taken back.
     TokenRevoked { account: AccountId, name: String },
+    /// This administrator keeps somebody out: a network, an address or a domain.
+    Banned { account: AccountId, who: String },
+    /// And lets them in again.
+    BanLifted { account: AccountId, who: String },
 }
 
 macro_rules! into_event {

@@ -8,18 +8,17 @@
 //!       who names no host or several is told 400; who is one too many is closed.
 
 mod forwarded;
+mod guests;
 mod host;
 mod preface;
 mod range;
 mod whole;
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::convert::Infallible;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -38,6 +37,7 @@ use tokio_rustls::TlsAcceptor;
 use tower_service::Service;
 
 use crate::{Network, Seldom, Shutdown};
+use guests::{Full, Guest, Guests};
 pub use range::{Range, is_known};
 use whole::Watched;
 
@@ -92,17 +92,26 @@ pub struct Doorkeeper {
     trusted: Arc<[Network]>,
     is_preface_asked: bool,
     refused: Option<IntCounterVec>,
+    kept_out: Option<KeptOut>,
 }
+
+/// Says of whom nothing is taken.
+pub type KeptOut = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
 
 impl Doorkeeper {
     /// Believes these proxies; counts in metrics.
     pub fn new(trusted: &[Network], registry: &Registry) -> Result<Self, prometheus::Error> {
         let refused = IntCounterVec::new(Opts::new(REFUSED, REFUSED_HELP), &["reason"])?;
         registry.register(Box::new(refused.clone()))?;
-        for full in [Full::Network, Full::All] {
+        for full in [Full::Network, Full::All, Full::KeptOut] {
             refused.with_label_values(&[full.as_str()]);
         }
-        Ok(Self { trusted: trusted.into(), is_preface_asked: false, refused: Some(refused) })
+        Ok(Self { trusted: trusted.into(), refused: Some(refused), ..Self::default() })
+    }
+
+    /// Closes what comes from whom it says, and answers 403 to those for whom a proxy speaks; proxies themselves are heard.
+    pub fn keeping_out(self, whom: KeptOut) -> Self {
+        Self { kept_out: Some(whom), ..self }
     }
 
     /// Whether trusted proxies begin by the PROXY protocol, each connection: it is read of nobody, or demanded of all of them.
@@ -121,6 +130,10 @@ impl Doorkeeper {
         let (tls, keeper) = (Some(TlsAcceptor::from(tls)), self.clone());
         let door = Door { tls, router, keeper, guests: Guests::default(), patience: PATIENCE };
         door.open(listener, shutdown);
+    }
+
+    fn keeps_out(&self, ip: IpAddr) -> bool {
+        self.kept_out.as_ref().is_some_and(|whom| whom(ip.to_canonical()))
     }
 
     fn trusts(&self, ip: IpAddr) -> bool {
@@ -226,6 +239,10 @@ impl Door {
                 };
                 // Who is one too many is closed at once, and holds up nobody. A proxy comes for many.
                 let network = (!door.keeper.trusts(peer.ip())).then_some(peer.ip());
+                if network.is_some_and(|ip| door.keeper.keeps_out(ip)) {
+                    door.keeper.refuse(Full::KeptOut, peer.ip());
+                    continue;
+                }
                 match door.guests.admit(network) {
                     Ok(guest) => {
                         stop.spawn(Arc::clone(&door).receive(socket, peer, guest, stop.clone()));
@@ -250,6 +267,9 @@ impl Door {
             let Ok(Ok(client)) = said else { return };
             if let Some(client) = client {
                 address = client;
+                if self.keeper.keeps_out(client.ip()) {
+                    return self.keeper.refuse(Full::KeptOut, client.ip());
+                }
                 if !self.keeper.trusts(client.ip())
                     && let Err(full) = guest.is_of(client.ip())
                 {
@@ -284,8 +304,16 @@ impl Door {
             let peer = peer.asking(&self.keeper.trusted, request.headers());
             request.extensions_mut().insert(ConnectInfo(peer));
             request.extensions_mut().insert(deadline.clone());
-            let answer = self.router.clone().call(request);
+            // Whom a proxy speaks for is known now, and a connection may be older than what keeps them out.
+            let is_kept_out = self.keeper.keeps_out(peer.address.ip());
+            if is_kept_out {
+                self.keeper.refuse(Full::KeptOut, peer.address.ip());
+            }
+            let answer = (!is_kept_out).then(|| self.router.clone().call(request));
             async move {
+                let Some(answer) = answer else {
+                    return Ok((StatusCode::FORBIDDEN, [(header::CONNECTION, "close")]).into_response());
+                };
                 if !is_named {
                     return Ok((StatusCode::BAD_REQUEST, [(header::CONNECTION, "close")]).into_response());
                 }
@@ -317,103 +345,14 @@ impl Door {
     }
 }
 
-/// Who is connected to one listener, by network: /32 of IPv4 and /64 of IPv6.
-#[derive(Clone, Default)]
-struct Guests(Arc<Mutex<Inside>>);
-
-#[derive(Default)]
-struct Inside {
-    all: usize,
-    by_network: HashMap<IpAddr, usize>,
-}
-
-/// A place that is free again when it is dropped.
-struct Guest {
-    guests: Guests,
-    /// `None`: a proxy, as long as it is not known for whom it comes.
-    network: Option<IpAddr>,
-}
-
-/// Why there is no place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Full {
-    Network,
-    All,
-}
-
-impl Full {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Network => "network",
-            Self::All => "all",
-        }
-    }
-}
-
-impl Guests {
-    /// A place, unless all are taken or those of this network.
-    fn admit(&self, ip: Option<IpAddr>) -> Result<Guest, Full> {
-        let mut inside = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if inside.all >= MOST {
-            return Err(Full::All);
-        }
-        let network = ip.map(|ip| inside.enter(ip)).transpose()?;
-        inside.all += 1;
-        Ok(Guest { guests: self.clone(), network })
-    }
-}
-
-impl Inside {
-    /// A place in the network of an address.
-    fn enter(&mut self, ip: IpAddr) -> Result<IpAddr, Full> {
-        let network = match ip.to_canonical() {
-            IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX))),
-            v4 => v4,
-        };
-        let here = self.by_network.get(&network).copied().unwrap_or(0);
-        if here >= MOST_OF_NETWORK {
-            return Err(Full::Network);
-        }
-        self.by_network.insert(network, here + 1);
-        Ok(network)
-    }
-}
-
-impl Guest {
-    /// It is known now whose connection a proxy brings.
-    fn is_of(&mut self, ip: IpAddr) -> Result<(), Full> {
-        let network = self.guests.0.lock().unwrap_or_else(PoisonError::into_inner).enter(ip)?;
-        self.network = Some(network);
-        Ok(())
-    }
-}
-
-impl Drop for Guest {
-    fn drop(&mut self) {
-        let mut inside = self.guests.0.lock().unwrap_or_else(PoisonError::into_inner);
-        inside.all -= 1;
-        let Some(network) = self.network else { return };
-        if let Entry::Occupied(mut here) = inside.by_network.entry(network) {
-            *here.get_mut() -= 1;
-            if *here.get() == 0 {
-                here.remove();
-            }
-        }
-    }
-}
-
 /// How long a handshake, a request's head, and a request may take, each.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long what the work stands on may take to answer.
 const LOOK: Duration = Duration::from_secs(3);
 /// How old its answer may be.
 const FRESH: Duration = Duration::from_secs(1);
-/// Connections of one listener.
-const MOST: usize = 4096;
-/// Connections of one network: an office behind one address has fewer people who ask at once.
-const MOST_OF_NETWORK: usize = 256;
 const REFUSED: &str = "shared_runtime_http_refused_total";
-const REFUSED_HELP: &str = "HTTPS connections that were closed at once: too many of one network, or in all.";
+const REFUSED_HELP: &str = "HTTPS connections that were closed at once: too many of one network, or in all, or of a network that is banned.";
 
 #[cfg(test)]
 mod tests {
@@ -522,6 +461,29 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_is_kept_out_is_closed_and_whom_a_proxy_speaks_for_is_told() {
+        let whole = |field: &str| format!("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{field}\r\n");
+        let keeper = |trusted: &[Network], out: &'static str| {
+            let whom: KeptOut = Arc::new(move |ip| ip.to_string() == out);
+            Doorkeeper::new(trusted, &Registry::new()).unwrap().keeping_out(whom)
+        };
+        let patience = Duration::from_secs(5);
+        let (address, shutdown) = serve_by(keeper(&[], "127.0.0.1"), patience).await;
+        let mut socket = TcpStream::connect(address).await.unwrap();
+        assert!(matches!(socket.read(&mut [0; 1]).await, Ok(0) | Err(_)), "it is closed");
+        shutdown.begin();
+        let proxy: Network = "127.0.0.1".parse().unwrap();
+        let (address, shutdown) = serve_by(keeper(&[proxy], "192.0.2.1"), patience).await;
+        for (field, status) in
+            [("X-Forwarded-For: 192.0.2.1\r\n", "403"), ("X-Forwarded-For: 192.0.2.2\r\n", "200")]
+        {
+            let said = say(address, &whole(field)).await;
+            assert!(said.starts_with(&format!("HTTP/1.1 {status}")), "{field}: {said}");
+        }
+        shutdown.begin();
+    }
+
+    #[tokio::test]
     async fn a_proxy_whose_first_bytes_name_the_client_always_begins_with_them() {
         let patience = Duration::from_secs(5);
         let whole = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n";
@@ -565,31 +527,5 @@ mod tests {
         assert_eq!(later.say().await, (StatusCode::OK, "ok\n"));
         shutdown.begin();
         assert_eq!(later.say().await, (StatusCode::SERVICE_UNAVAILABLE, "stopping\n"));
-    }
-
-    #[test]
-    fn places_are_counted_by_network_and_in_all() {
-        let guests = Guests::default();
-        let ip = |text: &str| Some(text.parse::<IpAddr>().unwrap());
-        let mut inside: Vec<_> =
-            (0..MOST_OF_NETWORK).map(|_| guests.admit(ip("2001:db8::1")).unwrap()).collect();
-        assert_eq!(guests.admit(ip("2001:db8::2")).err(), Some(Full::Network), "the same network");
-        assert!(guests.admit(ip("::ffff:192.0.2.1")).is_ok() && guests.admit(ip("2001:db8:0:1::1")).is_ok());
-        let mut by_proxy = guests.admit(None).unwrap();
-        assert_eq!(by_proxy.is_of("2001:db8::3".parse().unwrap()), Err(Full::Network));
-        inside.pop();
-        assert_eq!(by_proxy.is_of("2001:db8::3".parse().unwrap()), Ok(()));
-        assert!(guests.admit(ip("2001:db8::2")).is_err());
-        drop(by_proxy);
-        assert!(guests.admit(ip("2001:db8::2")).is_ok());
-        let networks = (MOST / MOST_OF_NETWORK) as u32 + 1;
-        let many = (0..networks)
-            .flat_map(|n| (0..MOST_OF_NETWORK).map(move |_| Some(IpAddr::from((n + 1).to_be_bytes()))));
-        inside.extend(many.filter_map(|ip| guests.admit(ip).ok()));
-        assert_eq!(inside.len(), MOST);
-        assert_eq!(guests.admit(None).err(), Some(Full::All));
-        drop(inside);
-        let inside = guests.0.lock().unwrap();
-        assert!(inside.all == 0 && inside.by_network.is_empty());
     }
 }

@@ -28,6 +28,24 @@ impl Network {
         Self { bits: bits & mask, prefix, is_v4 }
     }
 
+    /// Its first address.
+    pub fn address(&self) -> IpAddr {
+        match self.is_v4 {
+            true => Ipv4Addr::from_bits((self.bits >> 96) as u32).into(),
+            false => Ipv6Addr::from_bits(self.bits).into(),
+        }
+    }
+
+    /// How many bits its addresses share.
+    pub fn prefix(&self) -> u8 {
+        self.prefix
+    }
+
+    /// Whether an address is in both.
+    pub fn meets(&self, other: &Self) -> bool {
+        self.contains(other.address()) || other.contains(self.address())
+    }
+
     /// Whether the address is inside.
     pub fn contains(&self, ip: IpAddr) -> bool {
         Self::around(ip, self.prefix) == *self
@@ -36,11 +54,7 @@ impl Network {
 
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let prefix = self.prefix;
-        match self.is_v4 {
-            true => write!(f, "{}/{prefix}", Ipv4Addr::from_bits((self.bits >> 96) as u32)),
-            false => write!(f, "{}/{prefix}", Ipv6Addr::from_bits(self.bits)),
-        }
+        write!(f, "{}/{}", self.address(), self.prefix)
     }
 }
 
@@ -75,6 +89,8 @@ mod tests {
         assert!(home.contains("192.0.2.77".parse().unwrap()));
         assert!(home.contains("::ffff:192.0.2.77".parse().unwrap()));
         assert!(!home.contains("192.0.3.1".parse().unwrap()));
+        let (part, other) = ("192.0.2.9".parse().unwrap(), "192.0.3.0/24".parse().unwrap());
+        assert!(home.meets(&part) && part.meets(&home) && !home.meets(&other));
         assert!(!"::/0".parse::<Network>().unwrap().contains("192.0.2.1".parse().unwrap()));
         assert!("127.0.0.1".parse::<Network>().unwrap().contains("127.0.0.1".parse().unwrap()));
         assert!("192.0.2.0/33".parse::<Network>().is_err() && "home".parse::<Network>().is_err());

@@ -30,7 +30,7 @@ use crate::ended;
 use crate::facts::{self, Facts};
 use crate::flow_token::FlowTokens;
 use crate::gruu::Gruus;
-use crate::guard::{Guard, Refused};
+use crate::guard::{Guard, Refused, is_banned, overloaded};
 use crate::hep::Exporter;
 use crate::in_dialog;
 use crate::labels::RequestSpan;
@@ -390,6 +390,9 @@ impl Application for Face {
         if flow.transport == Transport::InProcess || is_begun(server, request) {
             return None;
         }
+        if is_banned(&server.auth.bans, request, flow.remote.ip()) && !server.is_emergency(request) {
+            return Some(server.guard.refuse_banned().answer(request));
+        }
         if let Some(refused) = server.guard.refuses(request, flow.remote.ip(), Instant::now()) {
             if refused == Refused::Scanner {
                 server.note_guess(flow);
@@ -435,13 +438,6 @@ fn is_begun(server: &Server, request: &Message) -> bool {
     };
     request.is_in_dialog()
         && (server.dialogs.other_side(request).is_some() || request.elements(Name::Route).any(has_token))
-}
-
-/// RFC 3261 §21.5.4: told at once, so that who asks goes elsewhere or waits, and what is under way is not slowed.
-fn overloaded(request: &Message) -> Message {
-    let mut response = Message::response(request, 503, "Too Many Requests Under Way");
-    response.push(Name::RetryAfter, RETRY_AFTER);
-    response
 }
 
 async fn serve(server: Arc<Server>, incoming: Incoming) {
@@ -590,8 +586,6 @@ impl Server {
     }
 }
 
-/// Seconds, for who is told that we are overloaded.
-const RETRY_AFTER: &str = "5";
 /// One place of so many is for requests of calls that are up.
 const RESERVED: usize = 8;
 /// How often expired bindings are looked for.

@@ -11,6 +11,7 @@
 //! In    the lists of `xmpp.block_lists`; answers and news of their services.
 //! Out   whether an address is listed. What a listed one sends to who does not know them is refused, and so is entering rooms.
 //! State hashes in memory, bounded for each list; nothing is kept over a restart.
+//!       So is whoever an administrator banned, known or not, and whoever comes from a network that is banned loses their session.
 //! Errors a list that cannot be read lists nobody until it can; a list that is full takes no more. Both are logged.
 //! Not here: reports of ours to whoever keeps a list.
 
@@ -22,9 +23,11 @@ use aws_lc_rs::digest;
 use dashmap::DashMap;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
+use xmpp_core::stream::{StreamCondition, StreamError};
 use xmpp_core::{Element, ErrorKind, Jid, Kind, Stanza, StanzaError, ns};
 
 use crate::route;
+use crate::router::Session;
 use crate::server::Server;
 
 type Hash = [u8; 32];
@@ -254,6 +257,9 @@ async fn ask(server: &Server, list: &List, type_: &str, payload: &Element) -> Re
 /// Whether a stanza for an account is refused: its sender is of elsewhere, listed, and not known to the account.
 pub(crate) async fn refuses(server: &Server, to: &Jid, stanza: &Stanza) -> bool {
     let Some(from) = stanza.from.as_ref().filter(|from| !server.hosts(from.domain())) else { return false };
+    if is_banned(server, from) {
+        return true;
+    }
     if !server.abusers.name(from) {
         return false;
     }
@@ -271,11 +277,38 @@ pub(crate) fn refuses_in_rooms(server: &Server, stanza: &Stanza) -> bool {
     let Some(from) = stanza.from.as_ref().filter(|from| !is_leaving && !server.hosts(from.domain())) else {
         return false;
     };
+    if is_banned(server, from) {
+        return true;
+    }
     let is_listed = server.abusers.name(from);
     if is_listed {
         server.metrics.abusers_refused.inc();
     }
     is_listed
+}
+
+/// Whether an administrator keeps somebody out, or everybody of their domain: whoever knows them.
+fn is_banned(server: &Server, from: &Jid) -> bool {
+    let is_banned = server.auth.bans.refuses(from.local().unwrap_or_default(), from.domain());
+    if is_banned {
+        server.metrics.abusers_refused.inc();
+    }
+    is_banned
+}
+
+/// Ends sessions of networks that an administrator keeps out, as soon as that is so, until shutdown.
+pub(crate) async fn put_out(server: Arc<Server>) {
+    let mut changes = server.auth.bans.watch();
+    loop {
+        tokio::select! {
+            changed = changes.changed() => if changed.is_err() { return },
+            () = server.shutdown.begun() => return,
+        }
+        let is_kept_out =
+            |session: &Session| session.access.from.is_some_and(|from| server.auth.bans.keeps_out(from));
+        let why = StreamError::because(StreamCondition::PolicyViolation, "your network is banned here");
+        server.router.end_whose(is_kept_out, &why);
+    }
 }
 
 /// What a listed one is told.

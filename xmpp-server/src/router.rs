@@ -405,9 +405,13 @@ impl Router {
 
     /// Ends sessions of an account.
     pub(crate) fn end_those(&self, account: AccountId, ends: impl Fn(&Session) -> bool, why: &StreamError) {
+        self.end_whose(|session| session.account == account && ends(session), why);
+    }
+
+    /// Ends sessions of whoever has them.
+    pub(crate) fn end_whose(&self, ends: impl Fn(&Session) -> bool, why: &StreamError) {
         for entry in &self.sessions {
-            for session in entry.value().iter().filter(|session| session.account == account && ends(session))
-            {
+            for session in entry.value().iter().filter(|session| ends(session)) {
                 let _ = session.end.send(Some(why.clone()));
             }
         }

@@ -308,6 +308,7 @@ impl XmppServer {
             server.shutdown.spawn(crate::retention::keep_to_terms(Arc::clone(&server)));
         }
         crate::abusers::follow(&server);
+        server.shutdown.spawn(crate::abusers::put_out(Arc::clone(&server)));
         server.shutdown.spawn(crate::halves::follow(Arc::clone(&server), half_facts));
         if server.config.reachability && !server.config.reachability_period.is_zero() {
             server.shutdown.spawn(crate::reach::watch(Arc::clone(&server)));
@@ -481,7 +482,8 @@ impl Server {
     /// A place for a connection before its login, unless there are as many as there may be, or so many of its network.
     pub(crate) fn admit(&self, ip: IpAddr) -> Option<Place> {
         let most = i64::try_from(self.config.unproven_connections).unwrap_or(i64::MAX);
-        let place = if self.metrics.unproven.get() < most { self.half_open.admit(ip) } else { None };
+        let is_taken = self.metrics.unproven.get() < most && !self.auth.bans.keeps_out(ip);
+        let place = if is_taken { self.half_open.admit(ip) } else { None };
         if place.is_none() {
             self.metrics.refused_connections.inc();
         }

@@ -394,6 +394,10 @@ fn provisioning(at: Correlation, event: ProvisioningEvent) -> Draft {
         ProvisioningEvent::TokenRevoked { account, name } => {
             (account, "token_revoked", format!("a token for programs was taken back: {name}"))
         }
+        ProvisioningEvent::Banned { account, who } => (account, "banned", format!("banned {who}")),
+        ProvisioningEvent::BanLifted { account, who } => {
+            (account, "ban_lifted", format!("lifted the ban of {who}"))
+        }
     };
     Draft::of(account, What::new(at, Protocol::Provisioning, event, text))
 }

@@ -1,10 +1,13 @@
-//! Who may not log in now, for administrators: accounts that are disabled, and accounts and networks that are slowed down since too many
-//! proofs failed; and how that is lifted. Disabling and enabling is `changeAccount`'s.
+//! Who may not come in now, for administrators: accounts that are disabled, accounts and networks that are slowed down since too many
+//! proofs failed, and how that is lifted; whom an administrator bans, which is networks, and addresses and domains of elsewhere. Disabling and
+//! enabling is `changeAccount`'s.
 
-use axum::http::Method;
+use std::time::Duration;
+
+use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
-use shared_auth::{AccountCard, Network, SlowedAccount, card_json};
-use shared_model::Aor;
+use shared_auth::{AccountCard, Ban, BanError, Banned, Network, SlowedAccount, card_json};
+use shared_model::{Aor, ProvisioningEvent};
 
 use super::accounts::address;
 use super::caller::Scope;
@@ -24,8 +27,36 @@ pub(super) const TABLE: &[Operation] = &[
             Field::open("after", Kind::Text, "the address behind which to go on with accounts"),
             Field::open("max", Kind::Number, "how many accounts at most; 200 by default and at most"),
         ],
-        summary: "Accounts that are disabled or slowed down, and networks that are slowed down",
+        summary: "Accounts that are disabled or slowed down, networks that are slowed down, and whom administrators ban",
         run: operation!(list),
+    },
+    Operation {
+        id: "makeBan",
+        method: Method::POST,
+        path: "/bans",
+        scope: Scope::AdminWrite,
+        gives: "Ban",
+        takes: &[
+            Field::needed(
+                "who",
+                Kind::Text,
+                "a network such as 192.0.2.0/24, or of elsewhere an address such as eve@example.net, or a domain",
+            ),
+            Field::needed("reason", Kind::Text, "why, for administrators; 1 to 200 characters"),
+            Field::needed("hours", Kind::Number, "how long it lasts; 1 to 8784"),
+        ],
+        summary: "Keeps a network, an address or a domain out of calls, chat and these pages from now on; one that is there gives way",
+        run: operation!(make),
+    },
+    Operation {
+        id: "removeBan",
+        method: Method::DELETE,
+        path: "/bans/{who}",
+        scope: Scope::AdminWrite,
+        gives: "",
+        takes: &[],
+        summary: "Lifts a ban that an administrator made",
+        run: operation!(remove),
     },
     Operation {
         id: "liftBan",
@@ -64,8 +95,9 @@ async fn list(face: &Face, ask: &Ask) -> Result<Value, Problem> {
             "network": slowed.network.to_string(), "failures": slowed.failures, "seconds": slowed.wait.as_secs().max(1),
         })
     });
+    let made: Vec<Value> = face.auth.bans.all().await?.iter().map(Ban::to_json).collect();
     Ok(json!({
-        "networks": networks.collect::<Vec<_>>(), "accounts": found.collect::<Vec<_>>(), "after": after,
+        "made": made, "networks": networks.collect::<Vec<_>>(), "accounts": found.collect::<Vec<_>>(), "after": after,
     }))
 }
 
@@ -75,6 +107,48 @@ fn to_json(SlowedAccount { wait, networks }: SlowedAccount) -> Value {
         .into_iter()
         .map(|(network, wait)| json!({ "network": network.to_string(), "seconds": wait.as_secs().max(1) }));
     json!({ "seconds": wait.map(|wait| wait.as_secs().max(1)), "networks": networks.collect::<Vec<_>>() })
+}
+
+async fn make(face: &Face, ask: &Ask) -> Result<Value, Problem> {
+    let who: Banned = ask.text("who").unwrap_or_default().parse()?;
+    if let (Banned::Network(network), Some(from)) = (&who, ask.from)
+        && network.contains(from)
+    {
+        return Err(Problem::field("who", "you come from there yourself"));
+    }
+    let term = Duration::from_secs(ask.number("hours").unwrap_or_default().saturating_mul(3600));
+    let is_ours = |domain: &str| face.domains.has(domain) || domain == face.rooms_domain;
+    let (ban, before) =
+        face.auth.bans.make(who, ask.text("reason").unwrap_or_default(), term, is_ours).await?;
+    let before = before.map_or(Value::Null, |ban| ban.to_json());
+    face.auth.audit.change(ask.by(), "banned", &ban.who, before, ban.to_json()).await;
+    let account = ask.caller.card.account;
+    face.tell(account, ProvisioningEvent::Banned { account, who: ban.who.to_string() });
+    Ok(ban.to_json())
+}
+
+async fn remove(face: &Face, ask: &Ask) -> Result<Value, Problem> {
+    // What is no name of a ban names none.
+    let who: Banned = ask.part("who").parse().map_err(|_| Problem::nothing("ban"))?;
+    let before = face.auth.bans.lift(&who).await?.ok_or_else(|| Problem::nothing("ban"))?;
+    face.auth.audit.change(ask.by(), "ban lifted", &who, before.to_json(), Value::Null).await;
+    let account = ask.caller.card.account;
+    face.tell(account, ProvisioningEvent::BanLifted { account, who: who.to_string() });
+    Ok(Value::Null)
+}
+
+impl From<BanError> for Problem {
+    fn from(error: BanError) -> Self {
+        match error {
+            BanError::Store(error) => error.into(),
+            BanError::BadReason => Self::field("reason", error.to_string()),
+            BanError::BadTerm => Self::field("hours", error.to_string()),
+            BanError::TooMany => {
+                Self { status: StatusCode::CONFLICT, ..Self::field("who", error.to_string()) }
+            }
+            _ => Self::field("who", error.to_string()),
+        }
+    }
 }
 
 async fn lift(face: &Face, ask: &Ask) -> Result<Value, Problem> {

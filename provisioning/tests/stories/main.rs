@@ -5,6 +5,7 @@
 mod api;
 mod astray;
 mod audit;
+mod bans;
 mod common;
 mod directory;
 mod domains;

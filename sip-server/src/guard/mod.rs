@@ -1,7 +1,7 @@
 //! What is refused before anything is done for it: sources that ask too much, scanners, and all when we are late.
 //!
 //! In    requests outside dialogs, and where they come from. What belongs to a call that is up always passes.
-//! Out   503 with Retry-After beyond a rate or when we are late, 403 for scanners.
+//! Out   503 with Retry-After beyond a rate or when we are late, 403 for scanners and for whom an administrator keeps out.
 //! State a bucket a network, bounded.
 //! Scanners, and strangers who ask for names that nobody has or for ways through us, count in the throttle that failed proofs share. A challenge
 //! that somebody gets is no failure and counts nowhere.
@@ -14,8 +14,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
-use sip_core::Message;
-use sip_core::header::Name;
+use shared_auth::Bans;
+use sip_core::header::{Name, NameAddr};
+use sip_core::{Message, Uri};
 
 pub use config::GuardConfig;
 pub(crate) use config::KEYS;
@@ -25,7 +26,7 @@ use rates::Rates;
 pub(crate) struct Guard {
     config: GuardConfig,
     rates: Rates,
-    refused: [IntCounter; 3],
+    refused: [IntCounter; 4],
     /// When somebody may be told of again whose name a stranger said.
     tells: Mutex<Option<Instant>>,
 }
@@ -39,6 +40,8 @@ pub(crate) enum Refused {
     Scanner,
     /// We are late.
     Load,
+    /// An administrator keeps its network out, or who sent it.
+    Banned,
 }
 
 impl Guard {
@@ -50,7 +53,7 @@ impl Guard {
         registry.register(Box::new(family.clone()))?;
         Ok(Self {
             rates: Rates::new(config.rate),
-            refused: ["rate", "scanner", "load"].map(|reason| family.with_label_values(&[reason])),
+            refused: ["rate", "scanner", "load", "banned"].map(|reason| family.with_label_values(&[reason])),
             config: config.clone(),
             tells: Mutex::default(),
         })
@@ -95,6 +98,12 @@ impl Guard {
         Refused::Load
     }
 
+    /// A request is refused since its network, or who sent it, is banned.
+    pub(crate) fn refuse_banned(&self) -> Refused {
+        self.refused[Refused::Banned as usize].inc();
+        Refused::Banned
+    }
+
     /// Forgets networks that have been quiet.
     pub(crate) fn forget_quiet(&self, now: Instant) {
         self.rates.forget_quiet(now);
@@ -106,6 +115,24 @@ impl Guard {
     }
 }
 
+/// Whether an administrator keeps the network out that a request comes from, or whoever it says that it is from.
+pub(crate) fn is_banned(bans: &Bans, request: &Message, ip: IpAddr) -> bool {
+    let is_name = |address: &str| {
+        let uri = NameAddr::parse(address).and_then(|address| Uri::parse(address.uri));
+        uri.is_some_and(|uri| bans.refuses(&uri.user_unescaped(), uri.host))
+    };
+    bans.keeps_out(ip)
+        || (bans.has_names()
+            && request.elements(Name::From).chain(request.elements(Name::PAssertedIdentity)).any(is_name))
+}
+
+/// RFC 3261 §21.5.4: told at once, so that who asks goes elsewhere or waits, and what is under way is not slowed.
+pub(crate) fn overloaded(request: &Message) -> Message {
+    let mut response = Message::response(request, 503, "Too Many Requests Under Way");
+    response.push(Name::RetryAfter, RETRY_AFTER);
+    response
+}
+
 /// Whether a text holds another, without case.
 fn contains(text: &[u8], part: &[u8]) -> bool {
     !part.is_empty() && text.windows(part.len()).any(|window| window.eq_ignore_ascii_case(part))
@@ -115,7 +142,7 @@ impl Refused {
     /// The answer.
     pub(crate) fn answer(self, request: &Message) -> Message {
         match self {
-            Self::Scanner => Message::response(request, 403, ""),
+            Self::Scanner | Self::Banned => Message::response(request, 403, ""),
             Self::Rate | Self::Load => {
                 let mut response = Message::response(request, 503, "");
                 response.push(Name::RetryAfter, RETRY_AFTER);

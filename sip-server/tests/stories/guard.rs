@@ -1,6 +1,7 @@
 //! The door over real sockets: rates, scanners, and guesses that count where failed logins do.
 
-use crate::common::{DOMAIN, PASSWORD, Phone, serve_with};
+use crate::common::{DOMAIN, PASSWORD, Phone, serve, serve_with};
+use shared_store::Expected;
 use sip_core::Message;
 use sip_core::header::Name;
 use sip_server::{Config, GuardConfig};
@@ -132,4 +133,40 @@ async fn a_tag_alone_lets_nobody_past_the_door() {
     request.push(Name::UserAgent, "friendly-scanner");
     stranger.send(&request).await;
     stranger.expect("403").await;
+}
+
+#[tokio::test]
+async fn whom_an_administrator_bans_calls_nobody_and_others_do() {
+    let served = serve().await;
+    let bans = &served.auth.bans;
+    let day = std::time::Duration::from_secs(86_400);
+    let (stranger, bob) = (Phone::new("eve", &served).await, Phone::registered("bob", &served).await);
+    let call = |from: &str| {
+        let uri = format!("sip:bob@{DOMAIN}");
+        let mut invite = stranger.request("INVITE", &uri, &uri);
+        invite.set(Name::From, &format!("<{from}>;tag=1"));
+        invite
+    };
+    for (who, from) in
+        [("eve@elsewhere.example", "sip:Eve@Elsewhere.example"), ("spam.example", "sip:anybody@spam.example")]
+    {
+        bans.make(who.parse().unwrap(), "spam", day, |_| false).await.unwrap();
+        stranger.send(&call(from)).await;
+        stranger.expect("403").await;
+    }
+    stranger.send(&call("sip:adam@elsewhere.example")).await;
+    let invite = bob.expect("INVITE").await;
+    assert!(invite.value(Name::From).unwrap().contains("adam@"), "the first that comes");
+    bob.respond(&invite, 486).await;
+    stranger.expect("486").await;
+
+    // No administrator can mean this machine; where the tests come from is written by hand.
+    let alice = Phone::new("alice", &served).await;
+    let kept = br#"{"reason":"test","since":0,"until":9000000000000}"#;
+    served.store.records.put("cusax", "bans", "127.0.0.0/8", kept, Expected::Anything).await.unwrap();
+    bans.load().await.unwrap();
+    alice.send(&options(&alice)).await;
+    alice.expect("403").await;
+    bans.lift(&"127.0.0.0/8".parse().unwrap()).await.unwrap();
+    assert_eq!(alice.register("60").await.status(), 200);
 }

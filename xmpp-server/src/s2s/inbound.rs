@@ -58,7 +58,9 @@ pub(super) async fn accept(server: Arc<Server>, listener: TcpListener, is_direct
                     }
                     continue;
                 }
-                let Some(place) = server.federation.half_open.admit(peer.ip()) else {
+                let is_banned = server.auth.bans.keeps_out(peer.ip());
+                let place = (!is_banned).then(|| server.federation.half_open.admit(peer.ip())).flatten();
+                let Some(place) = place else {
                     server.metrics.refused_connections.inc();
                     continue;
                 };

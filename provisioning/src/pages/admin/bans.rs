@@ -3,7 +3,9 @@
 use maud::{Markup, html};
 use serde_json::{Value, json};
 
-use super::super::account::deed;
+use super::super::account::{date, deed, form};
+use super::super::blank::Blank;
+use super::super::deeds::Outcome;
 use super::super::text_field;
 use super::super::words::Words;
 use super::rooms::affiliation;
@@ -13,7 +15,13 @@ use crate::session::Session;
 
 const PLACE: &str = "/admin/bans";
 
-pub(super) async fn section(face: &Face, words: &Words, session: &Session, asked: &Asked) -> Option<Markup> {
+pub(super) async fn section(
+    face: &Face,
+    words: &Words,
+    session: &Session,
+    asked: &Asked,
+    outcome: Option<&Outcome>,
+) -> Option<Markup> {
     let bans = read(face, session, "listBans", json!({ "after": asked.after, "max": PART })).await?;
     let whose = asked.address.trim();
     let rooms = match whose.is_empty() {
@@ -21,7 +29,37 @@ pub(super) async fn section(face: &Face, words: &Words, session: &Session, asked
         false => read(face, session, "listRoomsOf", json!({ "address": whose, "after": asked.behind })).await,
     };
     let (networks, accounts) = (bans["networks"].as_array()?, bans["accounts"].as_array()?);
+    let made = bans["made"].as_array()?;
+    let new = Blank::of(outcome, "makeBan", &[]);
     Some(html! {
+        section {
+            h2 { (words.bans_made) }
+            p { (words.bans_made_text) }
+            @if !made.is_empty() { table role="table" {
+                thead role="rowgroup" { tr role="row" { th role="columnheader" { (words.ban_who) } th role="columnheader" { (words.reason) } th role="columnheader" { (words.ends_in) } th role="columnheader" { span.unseen { (words.deed) } } } }
+                tbody role="rowgroup" { @for ban in made.iter().take(MOST_MADE) {
+                    @let who = text(&ban["who"]);
+                    tr role="row" {
+                        td role="cell" { (who) }
+                        td role="cell" data-label=(words.reason) { (text(&ban["reason"])) }
+                        td role="cell" data-label=(words.ends_in) { (date(words, &ban["until"])) }
+                        td role="cell" { (deed(session, "removeBan", PLACE, &[("path.who", &who)], words.lift, &who)) }
+                    }
+                } }
+            } }
+            // Those that are lifted make room.
+            @if made.len() > MOST_MADE { p.hint { (words.bans_made) ": " (made.len()) } }
+            (form(session, "makeBan", PLACE, html! {
+                (new.needed("who", "who", words.ban_who))
+                (new.needed("reason", "reason", words.reason))
+                @let wrong = new.fault("hours");
+                label for="hours" { (words.ban_hours) }
+                input #hours name="hours" type="number" min="1" max="8784" value=(new.value("hours", "24")) aria-invalid=[wrong.map(|_| "true")]
+                    aria-describedby=[wrong.map(|_| "hours-about")];
+                @if let Some(rule) = wrong { p.error #hours-about { (rule) } }
+                button.grave { (words.ban) }
+            }))
+        }
         section {
             h2 { (words.accounts) }
             @if accounts.is_empty() { p { (words.no_bans) } } @else { table role="table" {
@@ -94,6 +132,8 @@ fn networks_of(ban: &Value) -> &[Value] {
     ban["networks"].as_array().map_or(&[], Vec::as_slice)
 }
 
+/// Bans by administrators on one page.
+const MOST_MADE: usize = 200;
 /// Accounts, and networks, on one page.
 const PART: usize = 40;
 

@@ -100,7 +100,7 @@ async fn draw(
         "/admin/service" => (words.service, service(face, words, session, asked).await),
         "/admin/rooms" => (words.rooms, rooms::section(face, words, session, asked, outcome).await),
         "/admin/numbers" => (words.numbers, numbers::section(face, words, session, asked).await),
-        "/admin/bans" => (words.bans, bans::section(face, words, session, asked).await),
+        "/admin/bans" => (words.bans, bans::section(face, words, session, asked, outcome).await),
         "/admin/timeline" => (words.happened, timeline::section(face, words, session, asked).await),
         "/admin/doctor" => (words.doctor, Some(doctor::section(words, session, outcome))),
         "/admin/groups" => (words.groups, groups::section(face, words, session, asked, outcome).await),

@@ -64,7 +64,7 @@ words! {
     clients_title, no_clients, last_seen, connected, revoke, by_provider, knows_password,
     voicemail_title, voicemail_on, voicemail_off, voicemail_open, voicemail_close, voicemail_new, voicemail_old,
     somebody, is_new, mark_heard, mark_new,
-    groups, no_groups, set_groups, set_groups_text, groups_elsewhere, client_settings, domains, bans, no_bans, networks, network, failures, slowed, lift,
+    groups, no_groups, set_groups, set_groups_text, groups_elsewhere, client_settings, domains, bans, bans_made, bans_made_text, ban_who, ban_hours, ban, ends_in, no_bans, networks, network, failures, slowed, lift,
     elsewhere_served, no_rooms, no_room, in_chat, in_call, hidden, members_only, nobody, role, sound, mute, unmute, kick, hears_speaks,
     hears_only, on_hold, callee, call_into, begin_recording, end_recording, is_recorded, trunks, no_trunks, plan, registration, registered, unregistered, no_registration, up, down, probe, probed,
     unprobed, answered, failed, where_to, dialled, caller, look_up, enum_first, by_enum, number, account_of, no_trunk_takes, cost, rules,
@@ -217,7 +217,7 @@ const LANGUAGES: &[&Words] = &[&en::WORDS, &de::WORDS];
 
 #[cfg(test)]
 mod tests {
-    use shared_auth::BookError;
+    use shared_auth::{BanError, BookError};
     use shared_store::{StoreError, Taken};
 
     use super::*;
@@ -278,6 +278,18 @@ mod tests {
             [Problem::from(StoreError::NoSuchAccount), Problem::from(StoreError::Conflict)]
                 .map(|it| it.detail),
         );
+        for fault in [
+            BanError::Unreadable("x".to_owned()),
+            BanError::TooWide,
+            BanError::Loopback,
+            BanError::Exempt,
+            BanError::Ours,
+            BanError::BadReason,
+            BanError::BadTerm,
+            BanError::TooMany,
+        ] {
+            all.push(Problem::from(fault).detail);
+        }
         for taken in [Taken::Aor, Taken::Jid, Taken::Number("+331".to_owned())] {
             all.push(Problem::from(StoreError::Taken(taken)).detail);
         }

@@ -176,6 +176,30 @@ pub(super) const SAID: &[(&str, &str)] = &[
     ),
     ("a room that has an owner keeps one", "ein Raum, der einen Besitzer hat, behält einen"),
     ("a domain can be banned, and no more", "eine Domain kann ausgesperrt werden, und sonst nichts"),
+    ("you come from there yourself", "von dort kommst du selbst"),
+    (
+        "{} is not a network such as 192.0.2.0/24, an address such as eve@example.net, or a domain",
+        "{} ist weder ein Netz wie 192.0.2.0/24 noch eine Adresse wie eve@example.net noch eine Domain",
+    ),
+    (
+        "a network is no wider than /{} (IPv4) or /{} (IPv6)",
+        "ein Netz ist nicht weiter als /{} (IPv4) oder /{} (IPv6)",
+    ),
+    ("loopback addresses are not banned", "Loopback-Adressen werden nicht ausgesperrt"),
+    (
+        "the configuration spares this network, or a part of it: {}",
+        "die Konfiguration verschont dieses Netz oder einen Teil davon: {}",
+    ),
+    (
+        "that is of this service: accounts of it are disabled instead",
+        "das ist von diesem Dienst: seine Konten werden stattdessen deaktiviert",
+    ),
+    ("a reason has 1 to {} characters in one line", "ein Grund hat 1 bis {} Zeichen in einer Zeile"),
+    ("a ban lasts from a minute to a year", "eine Sperre dauert eine Minute bis ein Jahr"),
+    (
+        "there are {} bans, which is as many as there may be; lift one first",
+        "es gibt {} Sperren, mehr dürfen es nicht sein; hebe erst eine auf",
+    ),
     ("this is not a JID", "das ist keine JID"),
     ("this room knows as many people as one may", "dieser Raum kennt so viele Leute, wie einer darf"),
     ("rooms are on the service's domain for rooms", "Räume liegen auf der Domain des Dienstes für Räume"),
@@ -417,6 +441,8 @@ pub(super) const SAID: &[(&str, &str)] = &[
         "token_revoked: a token for programs was taken back: {}",
         "ein Token für Programme wurde zurückgenommen: {}",
     ),
+    ("banned: banned {}", "hat {} gesperrt"),
+    ("ban_lifted: lifted the ban of {}", "hat die Sperre von {} aufgehoben"),
     // The events themselves.
     ("login accepted", "Anmeldung"),
     ("login failed", "Anmeldung gescheitert"),
@@ -461,6 +487,8 @@ pub(super) const SAID: &[(&str, &str)] = &[
     ("device password made", "Gerätepasswort erstellt"),
     ("token made", "Token erstellt"),
     ("token revoked", "Token zurückgenommen"),
+    ("banned", "Sperre"),
+    ("ban lifted", "Sperre aufgehoben"),
     // Invitations; checks of the doctor and how grave they are.
     ("invite: account", "Konto"),
     ("invite: password", "Passwort"),

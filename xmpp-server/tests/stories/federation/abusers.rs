@@ -92,6 +92,38 @@ async fn who_is_listed_reaches_nobody_but_those_who_know_them() {
 }
 
 #[tokio::test]
+async fn whom_an_administrator_bans_reaches_nobody_not_even_those_who_know_them() {
+    let (_world, ours, theirs) = two().await;
+    let mut alice = Client::online(&ours, "alice", "a").await;
+    let mut carol = Client::online(&theirs, "carol", "c").await;
+    befriend_afar(&mut alice, &mut carol, "alice@example.org", "carol@example.net").await;
+    let day = std::time::Duration::from_secs(86_400);
+    for who in ["carol@example.net", THEIRS] {
+        ours.auth.bans.make(who.parse().unwrap(), "spam", day, |_| false).await.unwrap();
+        carol.send("<message type='chat' to='alice@example.org'><body>it is me</body></message>").await;
+        carol.expect(&["type='error'", "<policy-violation"]).await;
+        ours.auth.bans.lift(&who.parse().unwrap()).await.unwrap();
+    }
+    carol.send("<message type='chat' to='alice@example.org'><body>again</body></message>").await;
+    alice.expect(&["<body>again</body>"]).await;
+}
+
+#[tokio::test]
+async fn a_network_that_is_banned_loses_its_sessions_and_finds_no_place() {
+    let (_world, ours, _theirs) = two().await;
+    let mut alice = Client::online(&ours, "alice", "a").await;
+    // No administrator can mean this machine; where the tests come from is written by hand.
+    let kept = br#"{"reason":"test","since":0,"until":9000000000000}"#;
+    let records = &ours.store.records;
+    records.put("cusax", "bans", "127.0.0.0/8", kept, shared_store::Expected::Anything).await.unwrap();
+    ours.auth.bans.load().await.unwrap();
+    alice.expect_stream_error("policy-violation").await;
+    let refused = metric(&ours, "xmpp_server_refused_connections_total");
+    let _none = tokio::net::TcpStream::connect(ours.server.c2s()[0]).await.unwrap();
+    until("it is closed", || metric(&ours, "xmpp_server_refused_connections_total") > refused).await;
+}
+
+#[tokio::test]
 async fn a_list_that_is_not_there_lists_nobody() {
     let (_world, ours, theirs) = two().await;
     let mut bob = Client::online(&theirs, "bob", "b").await;
