@@ -72,7 +72,7 @@ pub use key_kept::{fit_key, renew_key};
 pub use keys::KeyError;
 pub use outside::{
     Begun, Everybody, Keepers, LdapConfig, LdapError, Link, Links, Missing, Oidc, OidcConfig, OidcError,
-    OutsideChange, OutsideError, Person, Policy, Source,
+    OutsideChange, OutsideError, Person, Policy, Source, Unwatched,
 };
 pub use password::{PasswordError, ha1_of};
 pub use scram::{Channel, Plus, ScramExchange, ScramFinal, ScramStart};

@@ -13,9 +13,9 @@ SECRET = "a secret: with/odd+letters"
 class Provider:
     """One provider for one service. It ends with the `with` that began it."""
 
-    def __init__(self, folder, https, introspection=True):
+    def __init__(self, folder, https, introspection=True, refresh=True):
         self.folder = folder
-        self.introspection = introspection
+        self.introspection, self.refresh = introspection, refresh
         self.port = free_port(socket.SOCK_STREAM)
         self.issuer = f"http://127.0.0.1:{self.port}"
         self.back = f"https://localhost:{https}/sign-in/oidc/callback"
@@ -23,7 +23,7 @@ class Provider:
 
     def __enter__(self):
         self.log = open(self.folder / "provider-log", "ab")
-        words = ["node", str(HERE / "provider.mjs"), str(self.port), self.back, str(self.introspection).lower()]
+        words = ["node", str(HERE / "provider.mjs"), str(self.port), self.back, str(self.introspection).lower(), str(self.refresh).lower()]
         self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=self.log, text=True)
         while "ready" not in (line := self.process.stdout.readline()):
             assert line, (self.folder / "provider-log").read_text()

@@ -268,6 +268,27 @@ def test_who_changes_or_ends_at_a_provider_that_cannot_be_asked_about_tokens_doe
         assert not users(unasked)["alice"]["enabled"]
 
 
+@pytest.mark.parametrize("unwatched", ["tell", "refuse"])
+def test_a_sign_in_of_whose_end_nobody_hears_is_taken_or_not_as_configured(tmp_path, unwatched):
+    https = free_port(socket.SOCK_STREAM)
+    with Provider(tmp_path, https, refresh=False) as provider:
+        service = Service(tmp_path, CUSAX_HTTP__HTTPS=f"127.0.0.1:{https}", CUSAX_AUTH__OIDC__UNWATCHED=unwatched, **provider.settings()).start()
+        service.add("root", options=("--admin",))
+        try:
+            with Browser() as browser:
+                surfer = Surfer(browser, service)
+                sign_in_elsewhere(surfer, provider, "alice")
+                if unwatched == "tell":
+                    surfer.arrives("/account")
+                else:
+                    wait_until(lambda: "gave nothing by which this service hears" in surfer.text(), 20, "why it is not taken")
+            heard, _ = bearer(service, provider.token("alice"))
+            assert ("<success" in heard) == (unwatched == "tell"), heard
+            assert ("alice" in users(service)) == (unwatched == "tell")
+        finally:
+            service.stop()
+
+
 def sign_in_elsewhere(surfer, provider, name, domain=DOMAIN):
     """By the provider's own pages, as a person would."""
     surfer.go("/sign-in")

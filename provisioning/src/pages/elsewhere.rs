@@ -14,7 +14,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use maud::html;
 use serde::Deserialize;
-use shared_auth::{CodeProof, OnWire, Origin, Proof};
+use shared_auth::{CodeProof, Denied, OnWire, Origin, Proof};
 use shared_model::Protocol;
 use shared_runtime::http::Peer;
 
@@ -106,6 +106,8 @@ async fn enter(face: &Face, peer: Peer, back: Back, headers: &HeaderMap, words: 
     let origin = Origin::new(Protocol::Provisioning, peer.address.ip().to_canonical());
     let identity = match face.auth.authenticator.verify(proof, origin).await {
         Ok(identity) => identity,
+        // The provider knows them: they may hear why, and whom to ask.
+        Err(Denied::Unwatched) => return sign_in::form(face, headers, "", Some(words.elsewhere_unwatched)),
         Err(denied) => {
             return match denied.on_wire() {
                 OnWire::TryLater(wait) => throttled(words, wait),

@@ -30,7 +30,7 @@ use crate::{CodeProof, Denied, How, Identity};
 
 pub use ldap::{Everybody, LdapConfig, LdapError, Missing};
 pub use link::{Link, Links, Source};
-pub use oidc::{Begun, Oidc, OidcConfig, OidcError, Policy};
+pub use oidc::{Begun, Oidc, OidcConfig, OidcError, Policy, Unwatched};
 pub use registry::{OutsideChange, Person};
 
 use ldap::{Ldap, sync};
@@ -229,6 +229,9 @@ impl Keeper {
     async fn code(&self, back: &CodeProof) -> Result<Identity, Denied> {
         let Some(oidc) = &self.oidc else { return Err(Denied::NoVerifier) };
         let Back { person, lasting } = oidc.finish(back).await?;
+        if lasting.is_none() && oidc.refuses_unwatched() {
+            return Err(self.refuse_unwatched());
+        }
         // A sign-in that brings nothing to ask about must not be ended by what an older one brought.
         let brought = |account| lasting.as_ref().map(|token| self.keys.seal(account, token.as_bytes()));
         let account = self.registry.admit_with(&person, oidc.policy(), Some(&brought)).await?;
@@ -250,11 +253,27 @@ impl Keeper {
             Some(account) => registry.cache.find(Name::Id(account)).await?,
             None => None,
         };
+        // A token brings nothing to ask about later: a sign-in on the page does, which must be one that holds.
+        if oidc.refuses_unwatched() {
+            let id = account.as_ref().map(|account| account.id);
+            let link = match id {
+                Some(id) => registry.links.of(id, Source::Oidc).await?,
+                None => None,
+            };
+            if link.is_none_or(|link| link.lasting.is_none()) {
+                return Err(self.refuse_unwatched());
+            }
+        }
         if account.is_none() {
             let made = registry.admit(&oidc.person(claims, Some(token)).await?, oidc.policy()).await?;
             account = registry.cache.find(Name::Id(made)).await?;
         }
         identify(account.as_deref(), true, authzid, How::Oidc)
+    }
+
+    fn refuse_unwatched(&self) -> Denied {
+        self.registry.metrics.outside(Source::Oidc, "unwatched");
+        Denied::Unwatched
     }
 
     /// Somebody signed out at the provider: whose account it is, if it is one's, and when.

@@ -1,12 +1,12 @@
 // A provider of OpenID Connect (oidc-provider), run and not imitated: anybody signs in under any name with any password, until they are ended.
-// Arguments: port, where the client comes back to, whether it can be asked about tokens. Beside it: POST /test/end?sub=NAME,
+// Arguments: port, where the client comes back to, whether it can be asked about tokens, whether it gives refresh tokens. Beside it: POST /test/end?sub=NAME,
 // /test/rename?sub=NAME&to=OTHER, GET /test/token?sub=NAME&as=opaque|jwt|other.
 
 import { generateKeyPairSync } from "node:crypto";
 import http from "node:http";
 import * as oidc from "oidc-provider";
 
-const [port, redirect, introspection] = process.argv.slice(2);
+const [port, redirect, introspection, refresh] = process.argv.slice(2);
 const renamed = new Map();
 const issuer = `http://127.0.0.1:${port}`;
 const key = (kind, options, alg) => ({ ...generateKeyPairSync(kind, options).privateKey.export({ format: "jwk" }), alg, use: "sig" });
@@ -34,6 +34,7 @@ const provider = new oidc.Provider(issuer, {
     introspection: { enabled: introspection === "true" },
     resourceIndicators: { enabled: true, defaultResource: () => undefined, getResourceServerInfo: () => ({ scope: "openid", audience: "cusax", accessTokenFormat: "jwt" }) },
   },
+  issueRefreshToken: (_, __, code) => refresh === "true" && code.scopes.has("offline_access"),
   cookies: { keys: ["a key of the tests"] },
   ttl: { AccessToken: 600, RefreshToken: 3600, Grant: 3600, Session: 3600, Interaction: 600 },
 });

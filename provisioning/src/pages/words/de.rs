@@ -120,6 +120,7 @@ pub(super) const WORDS: Words = Words {
     make_link: "Einladung erstellen",
     elsewhere: "Anmelden über {}",
     elsewhere_refused: "Diese Anmeldung wurde nicht angenommen. Versuche es noch einmal; wenn es wieder nicht geht, hast du hier vielleicht kein Konto, oder dein Name gehört jemand anderem.",
+    elsewhere_unwatched: "Dein Anbieter hat dich eingelassen, aber nichts mitgegeben, wodurch dieser Dienst vom Ende deiner Anmeldung erfährt. Solche Anmeldungen gelten hier nicht: bitte den Betreiber, ihm dort ein Refresh-Token (offline_access) erlauben zu lassen.",
     kept_password: "Dein Passwort liegt bei der Organisation, über die du dich anmeldest, und wird dort geändert.",
     kept_devices: "Telefone können das Passwort, mit dem du dich anmeldest, nicht benutzen: Anrufe brauchen eins, das hier liegt. Erzeuge für jedes Telefon ein Passwort; auch Chat-Apps können eins haben.",
     change_password: "Passwort ändern",

@@ -120,6 +120,7 @@ pub(super) const WORDS: Words = Words {
     make_link: "Make an invitation",
     elsewhere: "Sign in by {}",
     elsewhere_refused: "This sign-in was not accepted. Try again; if it fails again, you may have no account here, or your name is another's.",
+    elsewhere_unwatched: "Your provider let you in and gave nothing by which this service hears when it ends your sign-in. Such sign-ins are not taken here: ask who runs the service to have a refresh token (offline_access) allowed for it there.",
     kept_password: "Your password is kept by the organisation that you sign in with, and changed there.",
     kept_devices: "Phones cannot use the password that you sign in with: calls need one that is kept here. Make a password for each phone; chat apps can have one too.",
     change_password: "Change the password",

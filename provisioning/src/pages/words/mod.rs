@@ -56,7 +56,7 @@ words! {
     current_password, new_password, history_title, no_calls, time, with, result, data_title, download_data,
     remove_text, kept_days, kept_many, remove_ask, remove_account, not_admin, administrator, disabled, disable, enable, reset_link, more,
     new_account, new_account_text, video, no_invites, left, days, conferences, no_conferences, changes, who, what,
-    on, yes, no, calls_as, chats_as, kept_password, kept_devices, elsewhere, elsewhere_refused,
+    on, yes, no, calls_as, chats_as, kept_password, kept_devices, elsewhere, elsewhere_refused, elsewhere_unwatched,
     picture, picture_alt, new_picture, picture_rule, undisturbed_title, is_undisturbed, is_disturbed, do_not_disturb, disturb,
     found_title, found_by, found_nobody, found_contacts, found_domain, found_hint,
     archive_title, archive_text, archive_always, archive_contacts, archive_never, archive_yes, archive_no, blocked_title,

@@ -33,6 +33,18 @@ pub struct OidcConfig {
     /// How often the provider is asked whether a sign-in still holds, at most a day. Default 30 s.
     #[serde(with = "shared_runtime::config::duration")]
     pub interval: Duration,
+    /// What becomes of sign-ins for which the provider gives nothing by which it could be asked about them later. Default `tell`.
+    pub unwatched: Unwatched,
+}
+
+/// What becomes of sign-ins of whose end nobody would hear.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Unwatched {
+    /// They are good; the log and the metrics tell of them.
+    Tell,
+    /// They are refused.
+    Refuse,
 }
 
 /// Who gets in at the first sign-in.
@@ -73,11 +85,17 @@ impl Default for OidcConfig {
             accounts: Policy::Create,
             label: "your organisation".to_owned(),
             interval: Duration::from_secs(30),
+            unwatched: Unwatched::Tell,
         }
     }
 }
 
 impl OidcConfig {
+    /// Whether sign-ins leave something that can be asked about later.
+    pub(super) fn asks_for_lasting(&self) -> bool {
+        self.scopes.split(' ').any(|scope| scope == "offline_access")
+    }
+
     /// What is wrong, each in words that begin with the key.
     pub fn faults(&self) -> Vec<String> {
         let Some(issuer) = &self.issuer else { return Vec::new() };
@@ -90,6 +108,12 @@ impl OidcConfig {
         }
         if !self.scopes.split(' ').any(|scope| scope == "openid") {
             faults.push("`auth.oidc.scopes` lacks openid".to_owned());
+        }
+        if self.unwatched == Unwatched::Refuse && !self.asks_for_lasting() {
+            faults.push(
+                "`auth.oidc.unwatched` refuses everybody, as `auth.oidc.scopes` lacks offline_access"
+                    .to_owned(),
+            );
         }
         if self.interval.is_zero() || self.interval > SLOWEST {
             faults.push("`auth.oidc.interval` is not between 1s and 1d".to_owned());
@@ -137,6 +161,12 @@ pub(crate) const OIDC_KEYS: &[Key] = &[
         "how often it is asked whether sign-ins still hold: up to 45s, what ends there ends here within a minute; more where a provider \
          does not bear a question for each person so often; at most 1d",
     ),
+    Key::new(
+        "auth.oidc.unwatched",
+        "\"tell\"",
+        "sign-ins for which the provider gives no refresh token, so that nobody hears when it ends them: tell (they are good, the log and \
+         metrics tell of them) or refuse",
+    ),
 ];
 
 /// The longest time between two questions.
@@ -169,5 +199,7 @@ mod tests {
             ..OidcConfig::default()
         };
         assert_eq!(bad.faults().len(), 3, "{:?}", bad.faults());
+        let nobody = OidcConfig { unwatched: Unwatched::Refuse, ..bad };
+        assert_eq!(nobody.faults().len(), 4, "{:?}", nobody.faults());
     }
 }

@@ -29,7 +29,7 @@ use shared_store::DigestAlgorithm;
 use subtle::ConstantTimeEq;
 
 pub(crate) use config::OIDC_KEYS;
-pub use config::{OidcConfig, Policy};
+pub use config::{OidcConfig, Policy, Unwatched};
 pub use provider::OidcError;
 
 use super::{Person, Source, short_names};
@@ -248,7 +248,12 @@ impl Oidc {
 
     /// Whether sign-ins leave something that can be asked about later.
     pub(crate) fn asks_for_lasting(&self) -> bool {
-        self.config.scopes.split(' ').any(|scope| scope == "offline_access")
+        self.config.asks_for_lasting()
+    }
+
+    /// Whether sign-ins that leave nothing of the kind are refused.
+    pub(crate) fn refuses_unwatched(&self) -> bool {
+        self.config.unwatched == Unwatched::Refuse
     }
 
     fn audiences(&self) -> Vec<&str> {
