@@ -52,7 +52,7 @@ fn judge_counts(told: &str, found: &mut Findings) {
     let counts: Vec<(&str, u64)> = counts.collect();
     for (kind, what, remedy) in UNEQUAL {
         if let Some((_, count)) = counts.iter().find(|(known, count)| known == kind && *count > 0) {
-            found.note(format!("{count} accounts {what}"), *remedy);
+            found.note(what.replacen("{}", &count.to_string(), 1), *remedy);
         }
     }
 }
@@ -79,28 +79,32 @@ fn judge<'a>(all: impl Iterator<Item = (&'a str, &'a str)>, found: &mut Findings
 const UNEQUAL: &[(&str, &str, &str)] = &[
     (
         "phone_md5",
-        "have a telephone that logs in by Digest with MD5, while their chat answers by a sound hash",
+        "{} accounts have a telephone that logs in by Digest with MD5, while their chat answers by a sound hash",
         "set these telephones up again, of makes that know SHA-256 (RFC 8760); without MD5 in auth.algorithms there is no other way",
     ),
     (
         "chat_plain",
-        "have a chat client that logs in by PLAIN, while their telephones never show the password",
+        "{} accounts have a chat client that logs in by PLAIN, while their telephones never show the password",
         "SCRAM is the client's to choose; whose password a directory keeps needs an app password for it",
     ),
     (
         "phone_without_certificate",
-        "have a telephone that logs in by a password, while their chat has a certificate",
+        "{} accounts have a telephone that logs in by a password, while their chat has a certificate",
         "a telephone may show a certificate of tls.client_ca; others need an app password of their own",
     ),
     (
         "chat_without_certificate",
-        "have a chat client that logs in by a password, while their telephone has a certificate",
+        "{} accounts have a chat client that logs in by a password, while their telephone has a certificate",
         "a chat client may log in by EXTERNAL with the same certificate; others need an app password of their own",
     ),
-    ("phone_older", "have a telephone whose TLS is older than that of their chat", "update these telephones"),
+    (
+        "phone_older",
+        "{} accounts have a telephone whose TLS is older than that of their chat",
+        "update these telephones",
+    ),
     (
         "chat_older",
-        "have a chat client whose TLS is older than that of their telephones",
+        "{} accounts have a chat client whose TLS is older than that of their telephones",
         "update these clients",
     ),
 ];

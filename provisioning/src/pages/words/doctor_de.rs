@@ -332,6 +332,48 @@ pub(super) const SAID: &[(&str, &str)] = &[
         "set these up again by the files and codes for devices, which say TLS; without sip.udp and sip.tcp there is no other way",
         "richte sie mit den Dateien und Codes für Geräte neu ein, die TLS sagen; ohne sip.udp und sip.tcp gibt es keinen anderen Weg",
     ),
+    (
+        "{} accounts have a telephone that logs in by Digest with MD5, while their chat answers by a sound hash",
+        "{} Konten haben ein Telefon, das sich mit Digest und MD5 anmeldet, während ihr Chat mit einem sicheren Hash antwortet",
+    ),
+    (
+        "set these telephones up again, of makes that know SHA-256 (RFC 8760); without MD5 in auth.algorithms there is no other way",
+        "richte diese Telefone neu ein, mit Marken, die SHA-256 kennen (RFC 8760); ohne MD5 in auth.algorithms gibt es keinen anderen Weg",
+    ),
+    (
+        "{} accounts have a chat client that logs in by PLAIN, while their telephones never show the password",
+        "{} Konten haben ein Chatprogramm, das sich mit PLAIN anmeldet, während ihre Telefone das Passwort nie zeigen",
+    ),
+    (
+        "SCRAM is the client's to choose; whose password a directory keeps needs an app password for it",
+        "SCRAM wählt das Programm; wessen Passwort ein Verzeichnis hält, braucht dafür ein App-Passwort",
+    ),
+    (
+        "{} accounts have a telephone that logs in by a password, while their chat has a certificate",
+        "{} Konten haben ein Telefon, das sich mit einem Passwort anmeldet, während ihr Chat ein Zertifikat hat",
+    ),
+    (
+        "a telephone may show a certificate of tls.client_ca; others need an app password of their own",
+        "ein Telefon kann ein Zertifikat aus tls.client_ca zeigen; andere brauchen ein eigenes App-Passwort",
+    ),
+    (
+        "{} accounts have a chat client that logs in by a password, while their telephone has a certificate",
+        "{} Konten haben ein Chatprogramm, das sich mit einem Passwort anmeldet, während ihr Telefon ein Zertifikat hat",
+    ),
+    (
+        "a chat client may log in by EXTERNAL with the same certificate; others need an app password of their own",
+        "ein Chatprogramm kann sich mit demselben Zertifikat durch EXTERNAL anmelden; andere brauchen ein eigenes App-Passwort",
+    ),
+    (
+        "{} accounts have a telephone whose TLS is older than that of their chat",
+        "{} Konten haben ein Telefon, dessen TLS älter ist als das ihres Chats",
+    ),
+    ("update these telephones", "aktualisiere diese Telefone"),
+    (
+        "{} accounts have a chat client whose TLS is older than that of their telephones",
+        "{} Konten haben ein Chatprogramm, dessen TLS älter ist als das ihrer Telefone",
+    ),
+    ("update these clients", "aktualisiere diese Programme"),
     // What is tried with an account.
     ("read the log of that moment: it says why", "lies das Protokoll von diesem Augenblick: es sagt, warum"),
     ("not tried: {} listens nowhere, and {~}", "nicht versucht: {} lauscht nirgends, und {~}"),
