@@ -404,7 +404,7 @@ fn provisioning_router(
         search: (config.operations.timeline_entries > 0).then(|| {
             let archive = Arc::clone(&ground.store.archive);
             let (trace, keep) = (Trace::new(Arc::clone(&archive)), config.operations.timeline_keep);
-            Arc::new(Searched { trace, archive, keep }) as _
+            Arc::new(Searched::new(trace, archive, keep)) as _
         }),
         doctor: Some(Arc::new(Surgery::new(config))),
         records: Arc::clone(&ground.store.records),

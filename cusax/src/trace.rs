@@ -1,19 +1,19 @@
 //! `cusax trace`: the timeline of one account, or what all of them have of a call, a room, an address or a stranger; beside a server or
 //! without one.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{anyhow, bail};
 use jiff::tz::TimeZone;
-use operations::timeline::{Entry, Trace};
-use provisioning::{Found, NotSearched, Search, account_meant, number_in};
+use operations::timeline::{Entry, Sight, Trace};
+use provisioning::{Answer, Found, NotSearched, Search, account_meant, number_in};
 use shared_model::Pending;
 use shared_runtime::bus::Bus;
 use shared_runtime::unix_millis;
 use shared_store::{Archive, StoreError};
-use sip_server::records::{CallRecord, page};
+use sip_server::records::{CallRecord, newest};
+use tokio::sync::Semaphore;
 
 use crate::config::Config;
 use crate::open;
@@ -54,12 +54,15 @@ pub(crate) async fn run(
         if until == Until::Interrupted {
             bail!("there is no account `{about}`; what is of no account is not followed, only searched");
         }
-        let found = search(&trace, &*store.archive, config.operations.timeline_keep, about, since).await;
-        let found = found.map_err(|error| anyhow!("{}", why(error)))?;
-        if found.is_empty() {
+        let searched = Searched::new(trace, Arc::clone(&store.archive), config.operations.timeline_keep);
+        let sight = searched.sight(about, since).await.map_err(|error| anyhow!("{}", why(error)))?;
+        if sight.entries.is_empty() {
             bail!("nothing is known of `{about}`: no account has it, and no timeline names it");
         }
-        for entry in found {
+        if !sight.is_whole {
+            eprintln!("cusax: this is the newest of it; a shorter time (--since) shows all of that time");
+        }
+        for entry in sight.entries {
             let card = match entry.account {
                 Some(account) => desk.directory.by_id(account).await?,
                 None => None,
@@ -80,12 +83,13 @@ pub(crate) async fn run(
     }
 }
 
-/// Timelines and rows of calls, searched for pages and the API.
+/// Timelines and rows of calls, searched for pages, the API and the command.
 pub(crate) struct Searched {
-    pub(crate) trace: Trace,
-    pub(crate) archive: Arc<dyn Archive>,
+    trace: Trace,
+    archive: Arc<dyn Archive>,
     /// How long an entry of a timeline is kept.
-    pub(crate) keep: Duration,
+    keep: Duration,
+    turns: Semaphore,
 }
 
 impl Search for Searched {
@@ -94,48 +98,58 @@ impl Search for Searched {
         sought: &'a str,
         since: Option<i64>,
         text: &'a str,
-    ) -> Pending<'a, Result<Vec<Found>, NotSearched>> {
+    ) -> Pending<'a, Result<Answer, NotSearched>> {
         Box::pin(async move {
-            let found = search(&self.trace, &*self.archive, self.keep, sought, since).await?;
+            let Sight { entries, is_whole, .. } = self.sight(sought, since).await?;
             let text = text.to_lowercase();
-            let found = found.into_iter().rev().filter(|entry| entry.has(&text));
-            Ok(found.map(|entry| Found { account: entry.account, happened: entry.happened() }).collect())
+            let found = entries.into_iter().rev().filter(|entry| entry.has(&text));
+            let found = found.map(|entry| Found { account: entry.account, happened: entry.happened() });
+            Ok(Answer { found: found.collect(), is_whole })
         })
     }
 }
 
-/// What all timelines have of something that is no account, the oldest first. Who of other services called or was called is known by the
-/// rows of calls alone: those are looked through, since each says what both sides are.
-async fn search(
-    trace: &Trace,
-    archive: &dyn Archive,
-    keep: Duration,
-    about: &str,
-    since: Option<i64>,
-) -> Result<Vec<Entry>, NotSearched> {
-    let oldest = unix_millis() - i64::try_from(keep.as_millis()).unwrap_or(i64::MAX);
-    let calls = match Sought::of(about) {
-        Some(sought) => calls_with(archive, &sought, since.unwrap_or(i64::MIN).max(oldest)).await?,
-        None => Vec::new(),
-    };
-    trace.about(about, &calls, since).await.map_err(unavailable)
-}
+impl Searched {
+    pub(crate) fn new(trace: Trace, archive: Arc<dyn Archive>, keep: Duration) -> Self {
+        Self { trace, archive, keep, turns: Semaphore::new(AT_ONCE) }
+    }
 
-/// The Call-IDs of the newest calls since then that one was in; an error if there were too many calls.
-async fn calls_with(archive: &dyn Archive, sought: &Sought, since: i64) -> Result<Vec<String>, NotSearched> {
-    let (mut found, mut after, mut read) = (VecDeque::new(), None, 0);
-    loop {
-        let (rows, more) = page(archive, Some(since), after).await.map_err(unavailable)?;
-        read += rows.len();
-        let is_with = |row: &CallRecord| sought.is(&row.from) || sought.is(&row.to);
-        found.extend(rows.into_iter().filter(is_with).map(|row| row.call_id));
-        while found.len() > MOST_CALLS {
-            found.pop_front();
+    /// What all timelines have of something that is no account. It is looked up; only what is no call, no stream and no room may be who
+    /// called or was called from elsewhere, of which rows of calls alone know: those are looked through.
+    async fn sight(&self, about: &str, since: Option<i64>) -> Result<Sight, NotSearched> {
+        // Nobody closes it.
+        let _turn = self.turns.acquire().await.map_err(|_| NotSearched::Unavailable)?;
+        let sight = self.trace.about(about, &[], since).await.map_err(unavailable)?;
+        let Some(sought) = Sought::of(about).filter(|_| !sight.has_activity) else { return Ok(sight) };
+        let oldest = unix_millis() - i64::try_from(self.keep.as_millis()).unwrap_or(i64::MAX);
+        let calls = self.calls_with(&sought, since.unwrap_or(i64::MIN).max(oldest)).await;
+        let (calls, are_all) = calls.map_err(unavailable)?;
+        let sight = match calls.is_empty() {
+            true => sight,
+            false => self.trace.about(about, &calls, since).await.map_err(unavailable)?,
+        };
+        match sight.entries.is_empty() && !are_all {
+            true => Err(NotSearched::TooMany),
+            false => Ok(Sight { is_whole: sight.is_whole && are_all, ..sight }),
         }
-        match more {
-            None => return Ok(found.into()),
-            Some(_) if read >= MOST_ROWS => return Err(NotSearched::TooMany),
-            more => after = more,
+    }
+
+    /// The Call-IDs of the newest calls since then that one was in, and whether those are all.
+    async fn calls_with(&self, sought: &Sought, since: i64) -> Result<(Vec<String>, bool), StoreError> {
+        let (mut found, mut before, mut read) = (Vec::new(), None, 0);
+        loop {
+            let (rows, more) = newest(&*self.archive, Some(since), before).await?;
+            read += rows.len();
+            let is_with = |row: &CallRecord| sought.is(&row.from) || sought.is(&row.to);
+            found.extend(rows.into_iter().filter(is_with).map(|row| row.call_id));
+            match more {
+                None if found.len() <= MOST_CALLS => return Ok((found, true)),
+                Some(_) if found.len() <= MOST_CALLS && read < MOST_ROWS => before = more,
+                _ => {
+                    found.truncate(MOST_CALLS);
+                    return Ok((found, false));
+                }
+            }
         }
     }
 }
@@ -192,13 +206,88 @@ fn why(error: NotSearched) -> &'static str {
 
 /// How often it is looked for what is new.
 const EVERY: Duration = Duration::from_millis(500);
-/// Rows of calls that are looked through, and calls that are followed from there.
-const MOST_ROWS: usize = 100_000;
+/// Searches at once: one is some ten thousand rows.
+const AT_ONCE: usize = 2;
+/// Rows of calls that are looked through, a page at once, and calls that are followed from there.
+const MOST_ROWS: usize = 50_000;
 const MOST_CALLS: usize = 100;
 
 #[cfg(test)]
 mod tests {
+    use shared_model::Correlation;
+    use shared_store::{Entry as Row, Store};
+    use sip_server::records::{CallResult, Direction};
+
     use super::*;
+
+    /// A row of a call that began at this millisecond.
+    fn call(n: i64, from: &str) -> Row {
+        let record = CallRecord {
+            time: String::new(),
+            answered: None,
+            ended: String::new(),
+            seconds: 0,
+            from: from.to_owned(),
+            to: "sip:bob@example.org".to_owned(),
+            caller: None,
+            callee: None,
+            direction: Direction::In,
+            trunk: None,
+            result: CallResult::Refused,
+            status: 404,
+            codecs: Vec::new(),
+            class: String::new(),
+            cost: String::new(),
+            currency: String::new(),
+            correlation: String::new(),
+            call_id: format!("c{n}"),
+            is_anonymous: false,
+            is_left_message: false,
+        };
+        let (id, with, body) = (format!("{n:09}"), String::new(), serde_json::to_vec(&record).unwrap());
+        Row { owner: "calls".to_owned(), id, with, time: n, kind: "call".to_owned(), body }
+    }
+
+    /// What bob's timeline has of a call, and its row in the index.
+    fn told(call_id: &str) -> [Row; 2] {
+        let (at, bob) = (Correlation::of_call(call_id).to_string(), format!("timeline:{:032x}", 2));
+        let what =
+            serde_json::json!({ "correlation": at, "protocol": "sip", "event": "call_begun", "text": "x" });
+        let row = |owner, id, with, body| Row { owner, id, with, time: 1, kind: "timeline".to_owned(), body };
+        let (id, body) = (format!("{bob} {at} 0"), serde_json::to_vec(&what).unwrap());
+        [row(format!("timeline#{at}"), id, String::new(), Vec::new()), row(bob, call_id.to_owned(), at, body)]
+    }
+
+    #[tokio::test]
+    async fn many_calls_hide_neither_a_call_nor_who_called_lately() {
+        let folder = std::env::temp_dir().join(format!("cusax-searched-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let store = Store::open(&format!("sqlite://{}/cusax.db", folder.display())).await.unwrap();
+        let archive = store.archive;
+        let (old, calls) = ("sip:old@elsewhere.example", MOST_ROWS as i64 + 10);
+        let from = |n| match n {
+            0 => old,
+            n if n == calls - 1 => "sip:new@elsewhere.example",
+            _ => "sip:x@elsewhere.example",
+        };
+        let rows: Vec<Row> = (0..calls).map(|n| call(n, from(n))).collect();
+        archive.append(&rows).await.unwrap();
+        let newest = format!("c{}", calls - 1);
+        for call_id in ["a84b4c76@192.0.2.1", &newest, "c0"] {
+            archive.append(&told(call_id)).await.unwrap();
+        }
+        let searched = Searched::new(Trace::new(Arc::clone(&archive)), archive, Duration::MAX);
+        let sight = async |sought: &str| {
+            let sight = searched.sight(sought, None).await?;
+            Ok((sight.entries.len(), sight.is_whole))
+        };
+        assert_eq!(sight("a84b4c76@192.0.2.1").await, Ok((1, true)), "by its Call-ID it is looked up");
+        assert_eq!(sight("sip:new@elsewhere.example").await, Ok((1, false)));
+        assert_eq!(sight(old).await, Err(NotSearched::TooMany));
+        assert_eq!(sight("192.0.2.1").await, Ok((0, true)));
+        // It is in the folder for temporary files.
+        let _ = std::fs::remove_dir_all(&folder);
+    }
 
     #[test]
     fn a_stranger_is_who_they_are_by_whichever_uri() {

@@ -41,7 +41,16 @@ pub trait Search: Send + Sync {
         sought: &'a str,
         since: Option<i64>,
         text: &'a str,
-    ) -> Pending<'a, Result<Vec<Found>, NotSearched>>;
+    ) -> Pending<'a, Result<Answer, NotSearched>>;
+}
+
+/// What was found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// What happened.
+    pub found: Vec<Found>,
+    /// Whether this is all: timelines are followed and calls are looked through up to a bound, the newest first.
+    pub is_whole: bool,
 }
 
 /// Something that happened.
@@ -56,7 +65,7 @@ pub struct Found {
 /// Why nobody looked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotSearched {
-    /// More calls were made since then than are looked through.
+    /// It is in no timeline and not in the newest calls, and more were made since then than are looked through.
     TooMany,
     /// The store does not answer.
     Unavailable,

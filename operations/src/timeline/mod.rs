@@ -38,7 +38,7 @@ use words::{Draft, LOGIN_FAILED, Whom, Words};
 use writer::{Note, Writer};
 
 pub use entry::{Entry, What as Happening};
-pub use trace::{Follow, Trace};
+pub use trace::{Follow, Sight, Trace};
 
 /// What the timeline uses.
 pub struct Parts<'a> {

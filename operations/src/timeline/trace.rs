@@ -12,6 +12,17 @@ use shared_store::{Archive, Position, Query, StoreError};
 use super::entry::{Entry, What, account_of, owner};
 use super::index::{DAY, Key, Place, place};
 
+/// What is seen of something in all timelines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sight {
+    /// What happened, the oldest first.
+    pub entries: Vec<Entry>,
+    /// Whether a call, a stream or a room has the name that was looked for.
+    pub has_activity: bool,
+    /// Whether this is all: the newest are followed, up to a bound.
+    pub is_whole: bool,
+}
+
 /// Reads timelines. Clones share the archive.
 #[derive(Clone)]
 pub struct Trace {
@@ -29,8 +40,8 @@ impl Trace {
         Follow { trace: self.clone(), account, since, shown: HashSet::new(), newest: i64::MIN }
     }
 
-    /// What happened at or after `since` of what somebody names, in whosever timeline, the oldest first: a call by its Call-ID, anything by
-    /// its correlation, a room, a network address, a stranger by JID or SIP URI; and of further calls.
+    /// What happened at or after `since` of what somebody names, in whosever timeline: a call by its Call-ID, anything by its correlation, a
+    /// room, a network address, a stranger by JID or SIP URI; and of further calls.
     ///
     /// It is looked up and nothing is searched through: a row of the index for each timeline and correlation, and the entries of those.
     pub async fn about(
@@ -38,38 +49,63 @@ impl Trace {
         sought: &str,
         calls: &[String],
         since: Option<i64>,
-    ) -> Result<Vec<Entry>, StoreError> {
+    ) -> Result<Sight, StoreError> {
         let keys = Key::all_of(sought).into_iter().chain(calls.iter().map(|call_id| Key::of_call(call_id)));
-        let (mut found, mut read) = (Vec::new(), HashSet::new());
+        let mut sight = Sight { entries: Vec::new(), has_activity: false, is_whole: true };
+        let (mut followed, mut read) = (HashSet::new(), 0);
         for key in keys {
-            for place in self.places(&key, since).await? {
-                if found.len() < MOST_FOUND && !read.contains(&place) {
-                    found.extend(self.at(&place, since).await?.into_iter().filter(|entry| key.means(entry)));
-                    read.insert(place);
+            let (places, has_all) = self.places(&key, since).await?;
+            sight.is_whole &= has_all;
+            for place in places {
+                if followed.contains(&place) {
+                    continue;
                 }
+                if followed.len() >= MOST_PLACES || read >= MOST_READ {
+                    sight.is_whole = false;
+                    break;
+                }
+                let (entries, has_all) = self.at(&place, since).await?;
+                read += entries.len();
+                sight.is_whole &= has_all;
+                sight.has_activity |= matches!(key, Key::Activity(_)) && !entries.is_empty();
+                sight.entries.extend(entries.into_iter().filter(|entry| key.means(entry)));
+                followed.insert(place);
             }
         }
-        found.sort_by_key(|entry| entry.time);
-        let (Some(first), Some(last)) = (found.first(), found.last()) else { return Ok(found) };
-        let (first, last) = (first.time, last.time);
-        let gaps = self.all(None, Some(first)).await?.into_iter().map(|(_, entry)| entry);
-        found.extend(gaps.filter(|gap| gap.time <= last));
-        found.sort_by_key(|entry| entry.time);
-        Ok(found)
+        sight.entries.sort_by_key(|entry| entry.time);
+        let (Some(first), Some(last)) = (sight.entries.first(), sight.entries.last()) else {
+            return Ok(sight);
+        };
+        let gaps = Query {
+            start: Some(first.time),
+            end: Some(last.time),
+            position: Position::Last,
+            max: PAGE,
+            most_counted: 0,
+            ..Query::default()
+        };
+        let gaps = self.archive.page(&owner(None), &gaps).await?;
+        sight.entries.extend(gaps.entries.iter().filter_map(|stored| Entry::read(None, stored)));
+        sight.entries.sort_by_key(|entry| entry.time);
+        Ok(sight)
     }
 
-    /// Where there is something of a key, the newest first.
-    async fn places(&self, key: &Key, since: Option<i64>) -> Result<Vec<Place>, StoreError> {
+    /// Where there is something of a key, the newest first, and whether that is all.
+    async fn places(&self, key: &Key, since: Option<i64>) -> Result<(Vec<Place>, bool), StoreError> {
         // A row is of the first that happened on its day.
         let start = since.map(|since| since.saturating_sub(DAY));
         let query =
             Query { start, position: Position::Last, max: MOST_PLACES, most_counted: 0, ..Query::default() };
         let page = self.archive.page(&key.owner(), &query).await?;
-        Ok(page.entries.iter().rev().filter_map(place).collect())
+        Ok((page.entries.iter().rev().filter_map(place).collect(), page.complete))
     }
 
-    /// The newest of a place.
-    async fn at(&self, (owner, correlation): &Place, since: Option<i64>) -> Result<Vec<Entry>, StoreError> {
+    /// The newest of a place, and whether that is all.
+    async fn at(
+        &self,
+        (owner, correlation): &Place,
+        since: Option<i64>,
+    ) -> Result<(Vec<Entry>, bool), StoreError> {
         let query = Query {
             with: Some(correlation.clone()),
             start: since,
@@ -80,7 +116,8 @@ impl Trace {
         };
         let page = self.archive.page(owner, &query).await?;
         let account = account_of(owner);
-        Ok(page.entries.iter().filter_map(|stored| Entry::read(account, stored)).collect())
+        let entries = page.entries.iter().filter_map(|stored| Entry::read(account, stored)).collect();
+        Ok((entries, page.complete))
     }
 
     /// Everything of one owner at or after `start`, with the ids.
@@ -238,9 +275,9 @@ impl Follow {
 const PAGE: usize = 500;
 /// Entries that are shown at once.
 const MOST: usize = 100_000;
-/// Timelines and correlations that a key is followed to, and entries that are found by all keys.
+/// Timelines and correlations that a search follows, and entries that it reads there.
 const MOST_PLACES: usize = 500;
-const MOST_FOUND: usize = 10_000;
+const MOST_READ: usize = 10_000;
 /// Milliseconds by which an entry may come late.
 const LATENESS: i64 = 10_000;
 
@@ -281,5 +318,35 @@ mod tests {
         archive.remove(&owner(Some(alice)), &["00060".to_owned()]).await.unwrap();
         assert_eq!(trace.page(alice, Some("00060"), 4).await, Ok(None));
         assert_eq!(trace.page(AccountId(8), None, 4).await.unwrap().unwrap().before, None);
+    }
+
+    #[tokio::test]
+    async fn what_is_read_for_a_search_is_bounded_and_it_says_so() {
+        let archive = Store::in_memory().archive;
+        let (address, accounts) = ([192, 0, 2, 7].into(), MOST_READ / PAGE + 5);
+        for account in 0..accounts as u128 {
+            let account = AccountId(account);
+            // Of all that an account does, one login alone is from there.
+            let entry = |n: usize| {
+                let what = What::new(Correlation::of_account(account), Protocol::Auth, "x", "y");
+                let what = if n == PAGE - 1 { what.of_address(address) } else { what };
+                Entry { time: n as i64, account: Some(account), what }
+            };
+            let mut stored = Vec::new();
+            for n in 0..PAGE {
+                let (entry, id) = (entry(n), format!("{account}{n:05}"));
+                let at = entry.stored(id);
+                stored.extend(super::super::index::rows(&entry, &at));
+                stored.push(at);
+            }
+            archive.append(&stored).await.unwrap();
+        }
+        let trace = Trace::new(archive);
+        let sight = trace.about("192.0.2.7", &[], None).await.unwrap();
+        assert_eq!(
+            (sight.entries.len(), sight.is_whole, sight.has_activity),
+            (MOST_READ / PAGE, false, false)
+        );
+        assert!(trace.about("192.0.2.8", &[], None).await.unwrap().is_whole);
     }
 }

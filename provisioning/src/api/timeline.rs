@@ -11,7 +11,7 @@ use shared_runtime::unix_millis;
 use super::caller::Scope;
 use super::problem::Problem;
 use super::{Ask, Field, Kind, Operation, operation};
-use crate::{Face, NotSearched, account_meant};
+use crate::{Answer, Face, NotSearched, account_meant};
 
 pub(super) const TABLE: &[Operation] = &[
     Operation {
@@ -93,13 +93,20 @@ async fn search(face: &Face, ask: &Ask) -> Result<Value, Problem> {
             Some(unix_millis().saturating_sub(i64::try_from(length.as_millis()).unwrap_or(i64::MAX)))
         }
     };
-    let (account, found) = match account_meant(&face.auth, about).await? {
+    let (account, found, is_whole) = match account_meant(&face.auth, about).await? {
         Some(card) => {
             let timelines = face.timelines.as_ref().ok_or_else(nowhere)?;
             let all = timelines.search(card.account, since, text).await.map_err(|_| nowhere())?;
-            (Some(card.aor), all.into_iter().map(|happened| (None, happened)).collect())
+            (Some(card.aor), all.into_iter().map(|happened| (None, happened)).collect(), true)
         }
-        None => (None, elsewhere(face, about, since, text).await?),
+        None => {
+            let Answer { found, is_whole } = elsewhere(face, about, since, text).await?;
+            (
+                None,
+                found.into_iter().map(|found| (found.account, found.happened)).collect::<Vec<_>>(),
+                is_whole,
+            )
+        }
     };
     let (page, max) = (usize::try_from(ask.number("page").unwrap_or(0)), most(ask));
     let first = page.unwrap_or(usize::MAX).saturating_mul(max);
@@ -114,31 +121,27 @@ async fn search(face: &Face, ask: &Ask) -> Result<Value, Problem> {
         }
         entries.push(entry);
     }
-    Ok(json!({ "account": account, "entries": entries, "more": found.len() > first.saturating_add(max) }))
+    let more = found.len() > first.saturating_add(max);
+    Ok(json!({ "account": account, "entries": entries, "more": more, "whole": is_whole }))
 }
 
 /// What is in timelines of what is no account.
-async fn elsewhere(
-    face: &Face,
-    about: &str,
-    since: Option<i64>,
-    text: &str,
-) -> Result<Vec<(Option<AccountId>, Happened)>, Problem> {
+async fn elsewhere(face: &Face, about: &str, since: Option<i64>, text: &str) -> Result<Answer, Problem> {
     let search = face.search.as_ref().ok_or_else(nowhere)?;
-    let found = search.about(about, since, text).await.map_err(|error| match error {
+    let answer = search.about(about, since, text).await.map_err(|error| match error {
         NotSearched::Unavailable => nowhere(),
         NotSearched::TooMany => Problem::field(
             "since",
             "there were too many calls since then to look through; give a shorter time",
         ),
     })?;
-    if found.is_empty() {
+    if answer.found.is_empty() {
         return Err(Problem::new(
             StatusCode::NOT_FOUND,
             "nothing is known of this: no account has it, and no timeline names it",
         ));
     }
-    Ok(found.into_iter().map(|found| (found.account, found.happened)).collect())
+    Ok(answer)
 }
 
 fn nowhere() -> Problem {

@@ -323,6 +323,9 @@ async fn pages_show_what_happened_and_whether_the_service_is_well() {
     let of_call = shared_model::Correlation::of_call("c7@x");
     assert!(call.contains(&format!("href=\"/admin/timeline?about={of_call}&amp;")), "{call}");
     assert!(call.contains("<span class=\"hint\">alice@example.org</span><br>it rings"), "{call}");
+    let newest = "What is shown is the newest of it";
+    let office = house.send("GET /admin/timeline?about=office%40x", &cookie, "").await;
+    assert!(office.contains(newest) && !call.contains(newest), "{office}");
     let wrong = house.send(&format!("GET {of_alice}&since=long"), &cookie, "").await;
     assert!(wrong.contains("a length of time is written") && wrong.contains("aria-invalid"), "{wrong}");
     let nobody = house.send("GET /admin/timeline?about=nobody@example.org", &cookie, "").await;

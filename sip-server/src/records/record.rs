@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use shared_model::AccountId;
-use shared_store::{Archive, Entry, Position, Query, StoreError};
+use shared_store::{Archive, Entry, Page, Position, Query, StoreError};
 
 /// One call, when it is over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -210,7 +210,23 @@ pub async fn page(
     since: Option<i64>,
     after: Option<String>,
 ) -> Result<(Vec<CallRecord>, Option<String>), StoreError> {
-    let position = after.map_or(Position::First, Position::After);
+    let page = read(archive, since, after.map_or(Position::First, Position::After)).await?;
+    let last = page.entries.last().map(|entry| entry.id.clone()).filter(|_| !page.complete);
+    Ok((rows(&page).collect(), last))
+}
+
+/// The same from the newest backwards: the newest first, those before the row with the id `before`.
+pub async fn newest(
+    archive: &dyn Archive,
+    since: Option<i64>,
+    before: Option<String>,
+) -> Result<(Vec<CallRecord>, Option<String>), StoreError> {
+    let page = read(archive, since, before.map_or(Position::Last, Position::Before)).await?;
+    let first = page.entries.first().map(|entry| entry.id.clone()).filter(|_| !page.complete);
+    Ok((rows(&page).rev().collect(), first))
+}
+
+async fn read(archive: &dyn Archive, since: Option<i64>, position: Position) -> Result<Page, StoreError> {
     let query = Query {
         kind: Some(KIND.to_owned()),
         start: since,
@@ -219,10 +235,11 @@ pub async fn page(
         most_counted: 0,
         ..Query::default()
     };
-    let page = archive.page(OWNER, &query).await?;
-    let last = page.entries.last().map(|entry| entry.id.clone()).filter(|_| !page.complete);
-    let rows = page.entries.iter().filter_map(|entry| serde_json::from_slice(&entry.body).ok());
-    Ok((rows.collect(), last))
+    archive.page(OWNER, &query).await
+}
+
+fn rows(page: &Page) -> impl DoubleEndedIterator<Item = CallRecord> {
+    page.entries.iter().filter_map(|entry| serde_json::from_slice(&entry.body).ok())
 }
 
 /// A moment in milliseconds since 1970 as RFC 3339 has it, in UTC.

@@ -31,6 +31,7 @@ pub(super) async fn section(face: &Face, words: &Words, session: &Session, asked
         @match &read {
             Some(Ok(read)) => section {
                 h2 { (read["account"].as_str().unwrap_or(&asked.about)) }
+                @if read["whole"] == false { p { (words.newest_alone) } }
                 (lines(words, read, |entry| rest(read, entry)))
                 @if read["more"] == true { p { a href=(link(&asked.about, &asked.since, &asked.text, page.saturating_add(1))) { (words.more) } } }
             },

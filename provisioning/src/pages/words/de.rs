@@ -281,6 +281,7 @@ pub(super) const WORDS: Words = Words {
     rest_of_it: "Der Rest davon",
     about_whom: "Von wem oder was",
     about_whom_hint: "Ein Konto mit Adresse oder Nummer; eine Call-ID; die Kennung am Ende einer Zeile; ein Raum; jemand anderes mit Nummer, SIP-URI oder JID; eine Netzadresse.",
+    newest_alone: "Gezeigt ist das Neueste davon; eine kürzere Zeit zeigt alles aus dieser Zeit.",
     within: "Innerhalb von",
     within_hint: "Eine Zeitspanne wie 1h oder 7d; leer alles, was aufbewahrt ist.",
     with_text: "Mit diesem Text",

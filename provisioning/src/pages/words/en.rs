@@ -281,6 +281,7 @@ pub(super) const WORDS: Words = Words {
     rest_of_it: "The rest of it",
     about_whom: "Of whom or what",
     about_whom_hint: "An account by address or number; a Call-ID; the id at the end of a line; a room; somebody else’s number, SIP URI or JID; a network address.",
+    newest_alone: "What is shown is the newest of it; a shorter time shows all of that time.",
     within: "Within",
     within_hint: "A length of time, such as 1h or 7d; all that is kept if empty.",
     with_text: "With this text",
