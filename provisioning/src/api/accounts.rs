@@ -125,11 +125,6 @@ async fn list(face: &Face, ask: &Ask) -> Result<Value, Problem> {
         Some(group) => in_group(face, group, after.as_ref(), max, is_meant).await?,
         None => face.auth.directory.search(after.as_ref(), max, is_meant).await?,
     };
-    if let Some(after) = after.filter(|_| cards.is_empty() && next.is_none())
-        && face.auth.directory.by_aor(&after).await?.is_none()
-    {
-        return Err(Problem::nothing_behind());
-    }
     Ok(json!({
         "accounts": cards.iter().map(card_json).collect::<Vec<_>>(), "more": next.is_some(), "after": next,
     }))

@@ -78,24 +78,13 @@ async fn conferences(face: &Face, _: &Ask) -> Result<Value, Problem> {
 }
 
 async fn list(face: &Face, ask: &Ask) -> Result<Value, Problem> {
-    let after = match ask.text("after").filter(|after| !after.is_empty()) {
-        Some(after) => {
-            let bad = |_| Problem::field("after", "`after` is not the address of a room");
-            Some(after.parse::<RoomAddress>().map_err(bad)?)
-        }
-        None => None,
-    };
+    let after = behind(ask)?;
     let max = ask.number("max").map_or(50, |max| max.clamp(1, 200) as usize);
     let rooms = face.rooms.as_ref().ok_or_else(elsewhere)?;
     let mut found = rooms
         .rooms(ask.text("text").unwrap_or_default().trim(), after.as_ref(), max + 1)
         .await
         .map_err(|_| elsewhere())?;
-    if let Some(after) = after.filter(|_| found.is_empty())
-        && snapshot(face, &after).await.is_none()
-    {
-        return Err(Problem::nothing_behind());
-    }
     let more = found.len() > max;
     found.truncate(max);
     let mut all = Vec::new();
@@ -109,6 +98,12 @@ async fn list(face: &Face, ask: &Ask) -> Result<Value, Problem> {
         }));
     }
     Ok(json!({ "rooms": all, "more": more }))
+}
+
+/// The room to go on from, if the list does; one that is gone meanwhile is a place, too.
+pub(super) fn behind(ask: &Ask) -> Result<Option<RoomAddress>, Problem> {
+    let after = ask.text("after").filter(|after| !after.is_empty()).map(str::parse).transpose();
+    after.map_err(|_| Problem::field("after", "`after` is not the address of a room"))
 }
 
 async fn room(face: &Face, ask: &Ask) -> Result<Value, Problem> {

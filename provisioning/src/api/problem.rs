@@ -29,11 +29,6 @@ impl Problem {
         Self { field, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail) }
     }
 
-    /// A list is to go on from what is not in it, and nothing comes behind.
-    pub(crate) fn nothing_behind() -> Self {
-        Self::field("after", "there is nothing of this name to go on from, or not any more")
-    }
-
     /// There is nothing of that name.
     pub(crate) fn nothing(what: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, format!("there is no such {what}"))

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use shared_model::{Affiliated, Affiliation, BareJid, NewRoom, RoomAddress, RoomError, RoomKeeping, is_pin};
 
 use super::caller::Scope;
+use super::live::behind;
 use super::problem::Problem;
 use super::{Ask, Field, Kind, Operation, operation};
 use crate::Face;
@@ -158,9 +159,6 @@ async fn list(face: &Face, ask: &Ask) -> Result<Value, Problem> {
         .take(max)
         .map(|it| json!({ "address": it.jid, "affiliation": it.affiliation, "reason": it.reason }))
         .collect();
-    if page.is_empty() && !after.is_empty() && kept.affiliations.iter().all(|it| it.jid != after) {
-        return Err(Problem::nothing_behind());
-    }
     Ok(json!({ "affiliations": page, "more": found.next().is_some() }))
 }
 
@@ -182,13 +180,9 @@ async fn set(face: &Face, ask: &Ask) -> Result<Value, Problem> {
 
 async fn rooms_of(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     let address = ask.text("address").unwrap_or_default().trim().to_lowercase();
-    let after = ask.text("after").filter(|after| !after.is_empty());
-    let keeping = keeping(face)?;
-    let (rooms, next) = keeping.rooms_of(&address, after).await.map_err(problem)?;
-    if let Some(after) = after.filter(|_| rooms.is_empty() && next.is_none()) {
-        let room: RoomAddress = after.parse().map_err(|_| Problem::nothing_behind())?;
-        keeping.kept(&room).await.map_err(|_| Problem::nothing_behind())?;
-    }
+    let after = behind(ask)?;
+    let after = after.as_ref().map(|after| after.as_str());
+    let (rooms, next) = keeping(face)?.rooms_of(&address, after).await.map_err(problem)?;
     let rooms =
         rooms.into_iter().map(|(room, affiliation)| json!({ "room": room, "affiliation": affiliation }));
     Ok(json!({ "rooms": rooms.collect::<Vec<_>>(), "after": next }))

@@ -322,17 +322,18 @@ fn word(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-async fn read(face: &Face, session: &Session, id: &str, fields: Value) -> Option<Value> {
-    match asking(face, session, id, &[], fields.clone()).await {
-        Ok(read) => Some(read),
-        // A page that goes on from what is not there, or not any more, begins again.
-        Err(problem) if problem.status.is_client_error() => {
-            let mut fields = fields;
-            let all = fields.as_object_mut()?;
-            let is_part = all.remove("after").is_some() | all.remove("before").is_some();
-            if is_part { asking(face, session, id, &[], fields).await.ok() } else { None }
-        }
-        Err(_) => None,
+async fn read(face: &Face, session: &Session, id: &str, mut fields: Value) -> Option<Value> {
+    let answer = asking(face, session, id, &[], fields.clone()).await;
+    // A page that goes on from what is no place, or from what is last, begins again.
+    let begins_again = match &answer {
+        Ok(read) => read.as_object()?.values().filter_map(Value::as_array).all(Vec::is_empty),
+        Err(problem) => problem.status.is_client_error(),
+    };
+    let all = fields.as_object_mut()?;
+    let parts = [all.remove("after"), all.remove("before")];
+    match begins_again && parts.into_iter().flatten().any(|part| part != "") {
+        true => asking(face, session, id, &[], fields).await.ok(),
+        false => answer.ok(),
     }
 }
 

@@ -11,10 +11,6 @@ pub(super) const SAID: &[(&str, &str)] = &[
     ("a list of at most 64 texts", "keine Liste von höchstens 64 Texten"),
     ("an object", "kein Objekt"),
     ("`{}` is no field here; known are {}", "`{}` ist hier kein Feld; bekannt sind {}"),
-    (
-        "there is nothing of this name to go on from, or not any more",
-        "etwas dieses Namens, von dem es weitergehen könnte, gibt es nicht, oder nicht mehr",
-    ),
     ("there is no such thing", "so etwas gibt es nicht"),
     ("there is no such room", "diesen Raum gibt es nicht"),
     ("there is no such {~}", "{~} gibt es nicht"),
