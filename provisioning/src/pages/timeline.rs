@@ -48,9 +48,8 @@ pub(super) fn lines(words: &Words, read: &Value, rest: impl Fn(&Value) -> Option
                             @let event = text(&entry["event"]);
                             (text(&entry["protocol"])) ": " (words.said(&event.replace('_', " ")))
                             @let correlation = text(&entry["correlation"]);
-                            @let short = correlation.get(..8).unwrap_or_default();
                             @if let Some(link) = rest(entry) {
-                                " " a href=(link) aria-label=(format!("{}: {short}", words.rest_of_it)) { (short) }
+                                " " a href=(link) aria-label=(format!("{}: {correlation}", words.rest_of_it)) { (correlation) }
                             }
                         }
                         td role="cell" {

@@ -322,6 +322,7 @@ async fn pages_show_what_happened_and_whether_the_service_is_well() {
     let call = house.send("GET /admin/timeline?about=c7%40x", &cookie, "").await;
     let of_call = shared_model::Correlation::of_call("c7@x");
     assert!(call.contains(&format!("href=\"/admin/timeline?about={of_call}&amp;")), "{call}");
+    assert!(call.contains(&format!(">{of_call}</a>")), "what is shown can be typed: {call}");
     assert!(call.contains("<span class=\"hint\">alice@example.org</span><br>it rings"), "{call}");
     let newest = "What is shown is the newest of it";
     let office = house.send("GET /admin/timeline?about=office%40x", &cookie, "").await;
