@@ -164,7 +164,7 @@ impl Listener {
         for passed in self.pace.close(now) {
             let at = match &passed.whom {
                 Whom::Account(account) => Correlation::of_account(*account),
-                Whom::Jid(_) | Whom::Stranger(_) | Whom::Nobody => Correlation(0),
+                Whom::Jid(_) | Whom::Stranger(_) | Whom::Strangers | Whom::Nobody => Correlation(0),
             };
             let failures = format!("{} more logins failed within the last minute", passed.failures);
             let entries = format!("{} more things happened within a minute than are kept", passed.entries);

@@ -94,9 +94,8 @@ impl Pace {
             true => window.failures >= OF_A_STRANGER,
             false => window.entries >= OF_A_STRANGER,
         });
-        let all = Whom::Stranger(String::new());
         !is_full
-            && self.count(&all, is_failure, OF_STRANGERS, now)
+            && self.count(&Whom::Strangers, is_failure, OF_STRANGERS, now)
             && self.count(whom, is_failure, OF_A_STRANGER, now)
     }
 
@@ -126,7 +125,7 @@ impl Pace {
         let mut closed = Vec::new();
         self.0.retain(|whom, window| {
             let is_over = now.duration_since(window.began) >= MINUTE;
-            let is_told = !matches!(whom, Whom::Stranger(_));
+            let is_told = !matches!(whom, Whom::Stranger(_) | Whom::Strangers);
             if is_over && is_told && (window.passed_over > 0 || window.failures_passed_over > 0) {
                 let (entries, failures) = (window.passed_over, window.failures_passed_over);
                 closed.push(PassedOver { whom: whom.clone(), entries, failures });

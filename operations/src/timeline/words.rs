@@ -35,6 +35,8 @@ pub(super) enum Whom {
     Jid(BareJid),
     /// That of somebody who is not of ours, by address, JID or SIP URI.
     Stranger(String),
+    /// Those of all strangers: they share what a minute has.
+    Strangers,
     /// Nobody's: about the timeline itself.
     Nobody,
 }

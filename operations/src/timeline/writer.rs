@@ -190,7 +190,7 @@ impl Writer {
     /// Whose entry it is; none if it is nobody's of ours. The outer `None`: no entry at all.
     async fn whose(&mut self, whom: Whom) -> Option<Option<AccountId>> {
         let account = match whom {
-            Whom::Nobody | Whom::Stranger(_) => return Some(None),
+            Whom::Nobody | Whom::Stranger(_) | Whom::Strangers => return Some(None),
             Whom::Account(account) => account,
             Whom::Jid(jid) => match self.auth.directory.by_jid(&jid).await {
                 Ok(card) => card?.account,
