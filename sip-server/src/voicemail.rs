@@ -4,11 +4,12 @@
 //! In    a call whose callee is busy, away, or did not answer; one to the code of the number plan (`sip.numbers.voicemail`); SUBSCRIBE for
 //!       `message-summary` at one's own AOR.
 //! Out   a branch to the mailbox that whoever keeps mailboxes names for this call, if the callee wants one; of accounts that were proved
-//!       a branch to where all mailboxes are, which go by who calls.
+//!       a branch to where all mailboxes are, which go by who calls: what peers assert is taken off there, and the focus answers 403.
 //! State none. Not here: what is said there (the focus), and who wants it (the chat half). A call that was declined for all
 //! (6xx), or blocked, gets none.
 
 use shared_auth::{AccountCard, Identity};
+use shared_model::RoomAddress;
 use sip_core::header::Name;
 use sip_core::{Message, Uri};
 
@@ -63,6 +64,18 @@ async fn watch(server: &Server, request: &Message, caller: Option<&Identity>) ->
     let owner = destination::account_of(server, &uri).await.ok().flatten()?;
     caller.filter(|caller| caller.account == owner.account)?;
     along(server, mailboxes.watched())
+}
+
+/// Whether a branch leads where all mailboxes are, on whatever way it came there: whose opens goes by a proof alone, not by a peer's word.
+pub(crate) fn opens(server: &Server, branch: &Branch, request: &Message) -> bool {
+    let mailbox = |uri: &str| {
+        let uri = Uri::parse(uri)?;
+        // As the focus reads it.
+        RoomAddress::new(&uri.user_unescaped(), uri.host).ok()
+    };
+    let watched = server.mailboxes.as_ref().filter(|_| branch.to == Destination::Trusted);
+    let watched = watched.and_then(|mailboxes| mailbox(&mailboxes.watched()));
+    watched.is_some() && watched == mailbox(branch.uri.as_deref().unwrap_or(request.uri()))
 }
 
 fn along(server: &Server, uri: String) -> Option<Branch> {

@@ -15,7 +15,7 @@ use super::{Destination, Passage, Reply, privacy};
 
 /// RFC 3325.
 pub const SPEC: Spec = Spec::rfc(3325).note(
-    "asserted towards devices, the focus and trusted peers; believed from these peers; removed elsewhere",
+    "asserted towards devices, the focus and trusted peers; believed from these peers, but not about whose mailbox it is; removed elsewhere",
 );
 
 /// Takes foreign assertions off and puts ours on.

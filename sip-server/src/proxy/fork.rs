@@ -35,6 +35,7 @@ use crate::sips;
 use crate::stir;
 use crate::trunks::caller_id::{Shown, asserted_by};
 use crate::trust::is_trusted_peer;
+use crate::voicemail;
 use crate::wishes;
 
 /// A branch under way.
@@ -486,7 +487,8 @@ impl Forwarding<'_> {
             sender: self.route.sender.as_ref(),
             vouched: self.route.vouched.as_ref(),
             asserted: self.route.asserted.as_deref(),
-            from_trusted: self.is_from_trusted_peer(),
+            from_trusted: self.is_from_trusted_peer()
+                && !voicemail::opens(self.server, branch, &self.request),
             to_trusted: branch.to == Destination::Foreign && is_trusted_peer(self.server, &branch.flow),
             is_anonymous: self.route.is_anonymous,
             is_initial: !self.request.is_in_dialog(),

@@ -50,6 +50,10 @@ impl Mailboxes for Boxes {
 }
 
 async fn serve() -> (Served, mpsc::UnboundedReceiver<Message>, Shutdown) {
+    serve_with(Config::default()).await
+}
+
+async fn serve_with(config: Config) -> (Served, mpsc::UnboundedReceiver<Message>, Shutdown) {
     tls::install_provider();
     let (ours, theirs) = sip_endpoint::pair();
     let (sender, taken) = mpsc::unbounded_channel();
@@ -67,7 +71,7 @@ async fn serve() -> (Served, mpsc::UnboundedReceiver<Message>, Shutdown) {
     let timers = TimerConfig { no_answer: Duration::from_millis(300), ..TimerConfig::default() };
     let mailboxes = Some(Arc::new(Boxes::default()) as _);
     let behind = Behind { hosted: vec![hosted], mailboxes, ..Behind::default() };
-    let config = Config { timers, ..Config::default() };
+    let config = Config { timers, ..config };
     let served = start_with(DOMAIN, Store::in_memory(), folder, config, behind).await;
     served.populate().await;
     (served, taken, shutdown)
@@ -234,4 +238,31 @@ async fn a_code_leads_who_is_proved_to_where_mailboxes_are() {
     stranger.send(&call).await;
     stranger.expect("404").await;
     assert!(taken.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn a_trusted_peers_word_opens_no_mailbox() {
+    let trusted_networks = vec!["127.0.0.0/8".parse().unwrap()];
+    let (served, mut taken, _focus) = serve_with(Config { trusted_networks, ..Config::default() }).await;
+    let asserted = "<sip:bob@example.org>";
+    for (method, from, to, is_believed) in [
+        ("INVITE", "<sip:x@peer.example>", "sip:box@mail.example.org", false),
+        ("INVITE", asserted, "sip:%42OX@MAIL.example.org;transport=udp", false),
+        ("SUBSCRIBE", "<sip:x@peer.example>", "sip:box@mail.example.org", false),
+        ("INVITE", asserted, "sip:room@mail.example.org", true),
+    ] {
+        let peer = Phone::new("peer", &served).await;
+        let mut request = peer.request(method, to, to);
+        request.set(Name::From, &format!("{from};tag=1"));
+        request.push(Name::PAssertedIdentity, asserted);
+        request.push(Name::Event, "message-summary");
+        peer.send(&request).await;
+        peer.expect("200").await;
+        let there = taken.recv().await.unwrap();
+        assert_eq!(
+            there.value(Name::PAssertedIdentity),
+            is_believed.then_some(asserted),
+            "{method} {from} {to}"
+        );
+    }
 }
