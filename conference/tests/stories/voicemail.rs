@@ -79,6 +79,24 @@ async fn who_leaves_a_message_that_is_lost_hears_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_key_before_the_tone_leaves_nothing() {
+    let house = House::start_with(Config::default()).await;
+    house.messages.wanted.lock().unwrap().push(crate::house::jid("bob"));
+    let uri = house.focus.mailbox(&crate::house::jid("bob")).await.unwrap();
+    let mut alice = house.phone_of("alice", 700.0).await;
+    assert_eq!(alice.invite(&uri).await.status(), 200);
+    let mut phones = [alice];
+    crate::house::talk::<1>(&mut phones, 20);
+    let [alice] = &mut phones;
+    alice.press("#");
+    let bye = alice.request("BYE").await;
+    assert_eq!(bye.value(Name::Reason), Some("SIP;cause=200;text=\"No Message\""));
+    let messages = house.messages.clone();
+    house.stop().await;
+    assert!(messages.kept.lock().unwrap().is_empty(), "nor is its owner told of one that is lost");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_message_ends_when_its_caller_vanishes() {
     let config = Config { prompts: false, silence_timeout: Duration::from_secs(3), ..Config::default() };
     let house = House::start_with(config).await;

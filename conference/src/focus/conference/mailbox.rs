@@ -122,8 +122,11 @@ impl Conference {
         if self.mailbox.as_ref().is_some_and(|mailbox| mailbox.hearing.is_some()) {
             return self.press_at_own_mailbox(leg, key).await;
         }
-        if key == '#' {
-            self.end_message(leg).await;
+        match self.mailbox.as_ref().map(|mailbox| mailbox.stage) {
+            // Before the tone nothing was left.
+            Some(Stage::Prompt) if key == '#' => self.hang_up(leg, NO_MESSAGE).await,
+            Some(_) if key == '#' => self.end_message(leg).await,
+            _ => {}
         }
     }
 
@@ -154,7 +157,8 @@ impl Conference {
             self.say(self.participants[at].leg, Prompt::NotKept).await;
             return self.end(at, "Message Not Kept").await;
         }
-        self.hang_up_at(at, "Message Taken").await;
+        let reason = if fate == Fate::Kept { "Message Taken" } else { NO_MESSAGE };
+        self.hang_up_at(at, reason).await;
     }
 
     /// The caller is gone: what was said is kept.
@@ -179,7 +183,7 @@ impl Conference {
         parts.shutdown.spawn(async move {
             let recorded = match message {
                 Some(message) => message.await.unwrap_or_else(|_| Err(std::io::ErrorKind::Other.into())),
-                None => Err(std::io::ErrorKind::OutOfMemory.into()),
+                None => Err(std::io::Error::other("its tape did not begin")),
             };
             let (duration, sound) = match recorded {
                 Ok(recorded) if recorded.spoken < LEAST => {
@@ -255,6 +259,8 @@ impl Fate {
     }
 }
 
+/// Why a call ends that left nothing.
+const NO_MESSAGE: &str = "No Message";
 /// How long a caller waits to hear what became of their message.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Who spoke for less said nothing.
