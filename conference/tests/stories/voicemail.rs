@@ -269,3 +269,23 @@ async fn a_lamp_stays_as_it_is_while_nobody_knows_what_waits() {
     assert!(carol.document().await.contains("Voice-Message: 0/0"), "and is when it can be");
     house.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_too_many_erases_nothing_that_was_not_heard() {
+    let house = House::start_with(Config::default()).await;
+    fill(&house);
+    let mut bob = house.phone_of("bob", 440.0).await;
+    assert_eq!(bob.invite(&house.focus.watched()).await.status(), 200);
+    // How many there are is said.
+    bob.loudness(20);
+    bob.press("7");
+    bob.press("1");
+    bob.loudness(50);
+    bob.press("77");
+    bob.press("#");
+    bob.request("BYE").await;
+    let left: Vec<String> =
+        house.messages.old.lock().unwrap().iter().map(|(_, message, _)| message.id.clone()).collect();
+    assert_eq!(left, ["2000", "3000"]);
+    house.stop().await;
+}

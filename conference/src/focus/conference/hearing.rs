@@ -129,7 +129,8 @@ impl Conference {
                 hearing.at = hearing.at.min(count.saturating_sub(1));
                 self.say_message(leg).await;
             }
-            '7' if hearing.at < count => {
+            // What nobody heard is not erased: after an erasure the next message follows.
+            '7' if hearing.at < count && hearing.phase != Phase::Before => {
                 let message = hearing.messages.remove(hearing.at);
                 let Some((owner, chat)) = self.owner().zip(self.own_chat()) else { return };
                 match chat.remove_voice_message(&owner, &message.id).await {
