@@ -79,6 +79,25 @@ async fn who_leaves_a_message_that_is_lost_hears_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_leaves_a_message_of_which_nobody_says_what_became_hears_that_it_is_lost() {
+    let house = House::start_with(Config::default()).await;
+    house.messages.wanted.lock().unwrap().push(crate::house::jid("bob"));
+    house.messages.is_frozen.store(true, Ordering::Relaxed);
+    let uri = house.focus.mailbox(&crate::house::jid("bob")).await.unwrap();
+    let mut alice = house.phone_of("alice", 700.0).await;
+    assert_eq!(alice.invite(&uri).await.status(), 200);
+    let mut phones = [alice];
+    crate::house::talk::<1>(&mut phones, 280);
+    let [alice] = &mut phones;
+    alice.press("#");
+    // The store may take 15 s (its own bound).
+    assert!(alice.loudness(16 * 50) < 100.0, "nothing is said before");
+    let bye = tokio::time::timeout(Duration::from_secs(15), alice.request("BYE")).await.unwrap();
+    assert_eq!(bye.value(Name::Reason), Some("SIP;cause=200;text=\"Message Not Kept\""));
+    house.messages.is_frozen.store(false, Ordering::Relaxed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_key_before_the_tone_leaves_nothing() {
     let house = House::start_with(Config::default()).await;
     house.messages.wanted.lock().unwrap().push(crate::house::jid("bob"));

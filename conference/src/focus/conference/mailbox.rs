@@ -88,6 +88,10 @@ impl Conference {
     pub(super) async fn mailbox_is_over(&mut self) {
         match self.mailbox.as_ref().is_some_and(|mailbox| mailbox.hearing.is_some()) {
             true => self.hearing_is_over().await,
+            // The store said nothing in time.
+            false if self.mailbox.as_ref().is_some_and(|mailbox| mailbox.stage == Stage::Keeping) => {
+                self.message_was(Fate::Lost).await;
+            }
             false => {
                 if let Some(leg) = self.participants.first().map(|participant| participant.leg) {
                     self.end_message(leg).await;
@@ -261,7 +265,7 @@ impl Fate {
 
 /// Why a call ends that left nothing.
 const NO_MESSAGE: &str = "No Message";
-/// How long a caller waits to hear what became of their message.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a caller waits to hear what became of their message: for longer than the store takes to say that it does not answer.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// Who spoke for less said nothing.
 const LEAST: Duration = Duration::from_millis(500);

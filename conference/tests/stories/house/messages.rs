@@ -15,6 +15,8 @@ pub(crate) struct Messages {
     pub(crate) is_down: AtomicBool,
     /// There is no room for what is left.
     pub(crate) is_full: AtomicBool,
+    /// Nobody says whether there is.
+    pub(crate) is_frozen: AtomicBool,
     pub(crate) kept: Mutex<Vec<(BareJid, VoiceMessage)>>,
     /// What was kept before, whose it is, and what each sounds like.
     pub(crate) old: Mutex<Vec<(BareJid, KeptMessage, Vec<u8>)>>,
@@ -27,6 +29,9 @@ impl VoiceMessages for Messages {
 
     fn keep<'a>(&'a self, owner: &'a BareJid, message: VoiceMessage) -> Pending<'a, Result<(), Unavailable>> {
         Box::pin(async {
+            if self.is_frozen.load(Ordering::Relaxed) {
+                std::future::pending::<()>().await;
+            }
             if self.is_full.load(Ordering::Relaxed) {
                 return Err(Unavailable);
             }
