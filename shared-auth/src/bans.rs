@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use shared_model::Address;
 use shared_runtime::{Network, Shutdown, unix_millis};
-use shared_store::{Expected, RecordChange, Records, StoreError};
+use shared_store::{Expected, Record, RecordChange, Records, StoreError};
 use tokio::sync::watch;
 
 /// Who is kept out.
@@ -124,36 +124,32 @@ impl Bans {
         if !(SHORTEST..=LONGEST).contains(&term) {
             return Err(BanError::BadTerm);
         }
-        let all = self.all().await?;
-        let before = all.iter().find(|ban| ban.who == who).cloned();
-        if before.is_none() && all.len() >= MOST {
-            return Err(BanError::TooMany);
-        }
         let since = unix_millis();
         let until = since.saturating_add(i64::try_from(term.as_millis()).unwrap_or(i64::MAX));
         let kept = Kept { reason: reason.to_owned(), since, until };
         let value = serde_json::to_vec(&kept).map_err(|error| StoreError::Backend(error.to_string()))?;
-        self.change(&all, RecordChange::put(COLLECTION, &who.to_string(), &value)).await?;
+        let key = who.to_string();
+        let change = |all: &[Record]| match all.iter().any(|record| record.key == key) || all.len() < MOST {
+            true => Ok(RecordChange::put(COLLECTION, &key, &value)),
+            false => Err(BanError::TooMany),
+        };
+        let before = self.change(&who, change).await?;
         Ok((Ban { who, reason: kept.reason, since, until }, before))
     }
 
     /// Lets somebody in again; what held until now, if anything did.
-    pub async fn lift(&self, who: &Banned) -> Result<Option<Ban>, StoreError> {
-        let all = self.all().await?;
-        let Some(before) = all.iter().find(|ban| ban.who == *who) else { return Ok(None) };
-        self.change(&all, delete(&who.to_string())).await?;
-        Ok(Some(before.clone()))
+    pub async fn lift(&self, who: &Banned) -> Result<Option<Ban>, BanError> {
+        if !self.all().await?.iter().any(|ban| ban.who == *who) {
+            return Ok(None);
+        }
+        let key = who.to_string();
+        self.change(who, |_| Ok(RecordChange::delete(COLLECTION, &key))).await
     }
 
     /// Those that hold now, in the order of their names.
     pub async fn all(&self) -> Result<Vec<Ban>, StoreError> {
         let (records, now) = (self.records.list(OWNER, COLLECTION, None, 2 * MOST).await?, unix_millis());
-        let read = |key: &str, value: &[u8]| {
-            let Kept { reason, since, until } = serde_json::from_slice(value).ok()?;
-            Some(Ban { who: key.parse().ok()?, reason, since, until })
-        };
-        let all = records.iter().filter_map(|record| read(&record.key, &record.value));
-        Ok(all.filter(|ban| ban.until > now).collect())
+        Ok(records.iter().filter_map(read).filter(|ban| ban.until > now).collect())
     }
 
     /// Whether whoever comes from there is kept out.
@@ -243,15 +239,35 @@ impl Bans {
         }
     }
 
-    /// Makes a change, and takes those out on the way whose time is over.
-    async fn change(&self, all: &[Ban], change: RecordChange) -> Result<(), StoreError> {
-        let kept = self.records.list(OWNER, COLLECTION, None, 2 * MOST).await?;
-        let holds = |key: &String| all.iter().any(|ban| ban.who.to_string() == *key) || *key == change.key;
-        let over = kept.iter().map(|record| &record.key).filter(|key| !holds(key)).take(MOST);
-        let mut changes: Vec<RecordChange> = over.map(|key| delete(key)).collect();
-        changes.extend([change, RecordChange::put(MARK, MARK, b"")]);
-        self.records.commit(OWNER, &changes).await?;
-        self.load().await
+    /// Makes a change to what holds now, and takes those out on the way whose time is over; answers what held of somebody before. Whoever
+    /// changes anything meanwhile is seen by the mark, and all is looked at again.
+    async fn change(
+        &self,
+        who: &Banned,
+        change: impl Fn(&[Record]) -> Result<RecordChange, BanError>,
+    ) -> Result<Option<Ban>, BanError> {
+        for _ in 0..TRIES {
+            let mark = self.records.get(OWNER, MARK, MARK).await?;
+            let mark = mark.map_or(Expected::Absent, |mark| Expected::Version(mark.version));
+            let kept = self.records.list(OWNER, COLLECTION, None, 2 * MOST).await?;
+            let now = unix_millis();
+            // What a later release wrote and this one cannot read is not over.
+            let is_over = |record: &Record| until(record).is_some_and(|until| until <= now);
+            let (over, kept): (Vec<_>, Vec<_>) = kept.into_iter().partition(is_over);
+            let before = kept.iter().filter_map(read).find(|ban| ban.who == *who);
+            let change = change(&kept)?;
+            let over = over.iter().take(MOST).filter(|record| record.key != change.key);
+            let mut changes: Vec<_> =
+                over.map(|record| RecordChange::delete(COLLECTION, &record.key)).collect();
+            changes.extend([change, RecordChange::put(MARK, MARK, b"").expecting(mark)]);
+            match self.records.commit(OWNER, &changes).await {
+                Err(StoreError::Conflict) => continue,
+                done => drop(done?),
+            }
+            self.load().await?;
+            return Ok(before);
+        }
+        Err(StoreError::Conflict.into())
     }
 }
 
@@ -296,8 +312,14 @@ impl FromStr for Banned {
     }
 }
 
-fn delete(key: &str) -> RecordChange {
-    RecordChange { value: None, ..RecordChange::put(COLLECTION, key, b"") }.expecting(Expected::Anything)
+fn read(record: &Record) -> Option<Ban> {
+    let Kept { reason, since, until } = serde_json::from_slice(&record.value).ok()?;
+    Some(Ban { who: record.key.parse().ok()?, reason, since, until })
+}
+
+/// Until when a record holds, whoever it is of.
+fn until(record: &Record) -> Option<i64> {
+    serde_json::from_slice::<Kept>(&record.value).ok().map(|kept| kept.until)
 }
 
 const OWNER: &str = "cusax";
@@ -305,6 +327,8 @@ const COLLECTION: &str = "bans";
 const MARK: &str = "bans-changed";
 /// How often it is looked whether another process changed something.
 const EVERY: Duration = Duration::from_secs(1);
+/// How often a change is tried again that another one overtook.
+const TRIES: usize = 32;
 /// Bans that there are at once.
 const MOST: usize = 1000;
 /// The widest networks.
@@ -409,6 +433,36 @@ mod tests {
         assert_eq!(make(&bans, "192.0.2.1").await, Ok(None));
         let kept = store.records.list(OWNER, COLLECTION, None, 2 * MOST).await.unwrap();
         assert_eq!(kept.len(), MOST, "what is over is gone");
+    }
+
+    #[tokio::test]
+    async fn what_others_make_at_the_same_time_stays_and_so_does_what_is_not_understood() {
+        let (store, here) = house();
+        let there = Bans::new(Arc::clone(&store.records), &[]);
+        let later = br#"{"reasons":["of a later release"]}"#;
+        store.records.put(OWNER, COLLECTION, "of-a-later-release", later, Expected::Anything).await.unwrap();
+        for at in 0..100 {
+            let (one, other) = (format!("192.0.2.{at}"), format!("203.0.113.{at}"));
+            let (one, other) = tokio::join!(make(&here, &one), make(&there, &other));
+            assert_eq!((one, other), (Ok(None), Ok(None)), "{at}");
+        }
+        assert_eq!(here.all().await.unwrap().len(), 200);
+        let kept = store.records.list(OWNER, COLLECTION, None, 2 * MOST).await.unwrap();
+        assert_eq!(kept.len(), 201);
+    }
+
+    #[tokio::test]
+    async fn there_is_one_place_for_one_of_two_who_come_at_once() {
+        let (store, here) = house();
+        let there = Bans::new(Arc::clone(&store.records), &[]);
+        let kept = serde_json::to_vec(&Kept { reason: "old".to_owned(), since: 0, until: i64::MAX }).unwrap();
+        for at in 1..MOST {
+            let key = format!("10.0.{}.{}/32", at / 256, at % 256);
+            store.records.put(OWNER, COLLECTION, &key, &kept, Expected::Anything).await.unwrap();
+        }
+        let (one, other) = tokio::join!(make(&here, "192.0.2.1"), make(&there, "192.0.2.2"));
+        assert_eq!([&one, &other].iter().filter(|made| made.is_ok()).count(), 1, "{one:?} {other:?}");
+        assert_eq!(here.all().await.unwrap().len(), MOST);
     }
 
     #[tokio::test]
