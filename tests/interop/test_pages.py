@@ -181,6 +181,16 @@ def what_happened(surfer):
     wait_until(lambda: surfer.is_there("location.search.match('about=[0-9a-f]{16}') && document.querySelector('tbody tr')"), 10, "the rest of it")
     assert "session opened" in surfer.text()
     assert 1 < surfer.page.value("document.querySelectorAll('tbody tr').length") < all_lines, surfer.text()
+    surfer.is_fit("the rest of an activity")
+    # Somebody types what a line shows.
+    shown = surfer.page.value("document.querySelector('tbody a').innerText")
+    surfer.go("/admin/timeline")
+    surfer.fill('form[action="/admin/timeline"]', about=shown)
+    wait_until(lambda: surfer.is_there("document.querySelector('tbody tr')"), 10, "what has the id of a line")
+    assert "session opened" in surfer.text(), surfer.text()
+    surfer.go("/admin/timeline?about=127.0.0.1")
+    assert surfer.page.value("document.querySelectorAll('tbody tr .hint').length") > 0, surfer.text()
+    surfer.is_fit("what came from an address, and to whom")
 
 
 def is_well(surfer):
