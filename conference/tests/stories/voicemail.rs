@@ -308,3 +308,20 @@ async fn a_key_too_many_erases_nothing_that_was_not_heard() {
     assert_eq!(left, ["2000", "3000"]);
     house.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_cannot_be_read_is_not_heard_and_can_be_erased() {
+    let house = House::start_with(Config::default()).await;
+    fill(&house);
+    house.messages.old.lock().unwrap()[0].2 = b"no sound".to_vec();
+    let mut bob = house.phone_of("bob", 440.0).await;
+    assert_eq!(bob.invite(&house.focus.watched()).await.status(), 200);
+    bob.loudness(20);
+    bob.press("1");
+    // «Message 1, many days ago», and what keys do.
+    bob.loudness(6 * 50);
+    house.until_old(|old| old[0] == ("1000", false)).await;
+    bob.press("7");
+    house.until_old(|old| old == [("2000", false), ("3000", false)]).await;
+    house.stop().await;
+}

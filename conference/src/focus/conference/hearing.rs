@@ -175,8 +175,13 @@ impl Conference {
             words.extend(about(message, SystemTime::now()));
             match chat.voice_sound(&owner, &message.id).await {
                 Ok(file) => {
-                    words.extend(Sound::open(&file).map(|sound| Word::Sound(Box::new(sound))));
-                    return self.speak(leg, Phase::Message, words).await;
+                    // A file that cannot be read is not heard; it can be erased.
+                    let (phase, last) = match Sound::open(&file) {
+                        Some(sound) => (Phase::Message, Word::Sound(Box::new(sound))),
+                        None => (Phase::Keys, Word::Prompt(Prompt::MailboxKeys)),
+                    };
+                    words.push(last);
+                    return self.speak(leg, phase, words).await;
                 }
                 Err(OwnChatError::Nothing) => {
                     let Some(hearing) = self.hearing() else { return };
