@@ -82,6 +82,8 @@ pub enum Prompt {
     Goodbye,
     /// What they said to a mailbox could not be kept.
     NotKept,
+    /// A number follows that there are no words above.
+    MoreThan,
 }
 
 impl Prompt {
@@ -106,7 +108,7 @@ pub(super) fn cut(samples: &[i16], at: usize) -> Option<Frame> {
 }
 
 /// By the order of the names above.
-static SAMPLES_OF: LazyLock<[Vec<i16>; 36]> = LazyLock::new(|| {
+static SAMPLES_OF: LazyLock<[Vec<i16>; 37]> = LazyLock::new(|| {
     [
         samples(include_bytes!("../../prompts/entry.wav")),
         samples(include_bytes!("../../prompts/alone.wav")),
@@ -144,6 +146,7 @@ static SAMPLES_OF: LazyLock<[Vec<i16>; 36]> = LazyLock::new(|| {
         samples(include_bytes!("../../prompts/days-ago.wav")),
         samples(include_bytes!("../../prompts/goodbye.wav")),
         samples(include_bytes!("../../prompts/not-kept.wav")),
+        samples(include_bytes!("../../prompts/more-than.wav")),
     ]
 });
 
@@ -218,6 +221,7 @@ mod tests {
             DaysAgo,
             Goodbye,
             NotKept,
+            MoreThan,
         ] {
             let frames: Vec<Frame> = (0..).map_while(|at| prompt.frame(at)).collect();
             assert!((10..450).contains(&frames.len()), "{prompt:?}: {} frames", frames.len());

@@ -44,13 +44,17 @@ impl Sound {
 }
 
 impl Word {
-    /// The words of a number, as far as they are known: beyond 59 it is 59.
+    /// The words of a number, as far as they are known: beyond 59 it is more than 59.
     pub fn number(number: usize) -> Vec<Self> {
-        match u8::try_from(number).unwrap_or(u8::MAX).min(MOST) {
+        let mut words = match u8::try_from(number).unwrap_or(u8::MAX).min(MOST) {
             number @ ..=20 => vec![Self::Number(number)],
             number if number % 10 == 0 => vec![Self::Number(number)],
             number => vec![Self::Number(number / 10 * 10), Self::Number(number % 10)],
+        };
+        if number > usize::from(MOST) {
+            words.insert(0, Self::Prompt(Prompt::MoreThan));
         }
+        words
     }
 
     /// The frame that begins `at` frames from the start; `None` after the end.
