@@ -113,6 +113,43 @@ def test_whom_a_moderator_removes_from_the_call_leaves_the_chat(service, legs):
     asyncio.run(story())
 
 
+def press(leg, keys):
+    for key in keys:
+        body = f"Signal={key}\r\nDuration=160\r\n"
+        answer = leg.agent.ask("INFO", leg.target, [*leg.inside(), "Content-Type: application/dtmf-relay"], body)
+        assert answer.word == "200", answer.start
+
+
+def test_keys_of_a_phone_hold_in_the_chat_and_a_password_of_the_chat_at_the_phone(service, legs):
+    def does(what):
+        return lambda p: p["from"] == f"{ROOM}/bob" and f"urn:cusax:call:0#{what}" in str(p)
+
+    async def story():
+        alice, bob = [await Chat(name, service).connect() for name in ("alice", "bob")]
+        alice.add_event_handler(f"muc::{ROOM}::presence", alice.presences.append)
+        for one in (alice, bob):
+            await one.join(ROOM)
+        alices, _ = [await asyncio.to_thread(legs, name) for name in ("alice", "bob")]
+        await alice.saw(does("audio"), "that bob is in the call")
+        await asyncio.to_thread(press, alices, "*5")
+        await alice.saw(does("muted"), "that bob is muted")
+
+        form = await alice.plugin["xep_0045"].get_room_config(ROOM)
+        form["type"] = "submit"
+        form.set_values({"muc#roomconfig_passwordprotectedroom": True, "muc#roomconfig_roomsecret": "1234"})
+        await alice.plugin["xep_0045"].set_room_config(ROOM, form)
+        carols, again = [await asyncio.to_thread(legs, "carol") for _ in range(2)]
+        assert (carols.answer.word, again.answer.word) == ("200", "200")
+        await asyncio.to_thread(press, carols, "1234")
+        await alice.got(lambda m: "carol" in m["body"] and m["body"].endswith("is in the call."), "that carol is in")
+        await asyncio.to_thread(press, again, "0000#" * 3)
+        assert "Wrong PIN" in str(await asyncio.to_thread(again.is_hung_up))
+        for one in (alice, bob):
+            await one.close()
+
+    asyncio.run(story())
+
+
 def test_a_call_between_two_moves_into_the_room(service, legs):
     """RFC 4579 §5.10: whoever is in a call and comes to the room has the focus call the other in its place."""
     alice, bob = (Agent(name, Udp(service)) for name in ("alice", "bob"))

@@ -9,8 +9,9 @@ import urllib.request
 
 import pytest
 from chat import Chat
-from conftest import DOMAIN, ROOMS, wait_until
+from conftest import DOMAIN, ROOMS, Service, wait_until
 from phone import Phone, ring
+from test_room_law import Leg
 
 
 def trace(service, account, *words):
@@ -146,3 +147,18 @@ def test_what_happened_is_found_by_call_room_address_and_stranger(service):
     told = json.load(urllib.request.urlopen(request, timeout=5, context=ssl.create_default_context(cafile=str(service.ca))))
     assert [entry["event"] for entry in told["entries"]] == of_call[::-1] and told["account"] is None
     assert {entry["account"] for entry in told["entries"]} == {f"bob@{DOMAIN}"}
+
+
+def test_who_sends_nothing_is_hung_up_on_and_their_timeline_says_why(tmp_path):
+    service = Service(tmp_path, CUSAX_CONFERENCE__SILENCE_TIMEOUT="2s").start()
+    try:
+        service.add("alice")
+        service.run("room", "add", f"lounge@conference.{DOMAIN}", "--owner", f"alice@{DOMAIN}")
+        leg = Leg(service, "alice")
+        assert leg.answer.word == "200" and leg.is_hung_up()
+        leg.agent.close()
+        until(service, f"alice@{DOMAIN}", "leg_sound")
+        (sound,) = [line for line in trace(service, f"alice@{DOMAIN}") if line["event"] == "leg_sound"]
+        assert "It was silent: not one packet" in sound["text"], sound
+    finally:
+        service.stop()
