@@ -105,7 +105,7 @@ pub const KEYS: &[Key] = &[
     Key::new(
         "conference.media",
         "\"0.0.0.0:10000\"",
-        "UDP port of all browsers' media; RTP ports are bound on its IP",
+        "UDP port of all browsers' media; RTP ports are bound on its IP: [::]:10000 is both families",
     ),
     Key::new(
         "conference.ice",
