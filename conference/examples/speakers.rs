@@ -1,12 +1,14 @@
 //! Participants of one conference, for `tests/load/conference/run.py`: some talk, the others are silent, all listen.
 //!
-//! `speakers LEGS TALKERS SECONDS` prints the ports of its legs as a JSON line, reads for each leg a line `address type` (where
+//! `speakers LEGS TALKERS SECONDS [levels]` prints the ports of its legs as a JSON line, reads for each leg a line `address type` (where
 //! to send, and Opus' payload type there), says `measuring`, and at the end what it measured, as JSON lines.
 //!
+//! With `levels` each packet says how loud it is (RFC 6464), as extension 1.
+//!
 //! The floor is what the codecs alone would cost a server of such a conference, in CPU-ms a second, measured at the end with the codec
-//! library and the settings of the service: while the talkers talk, a decode of each, an encode of what all others hear and one of
-//! what each talker hears; in the pauses an encode of silence. What is decoded to find that nobody speaks, and what is encoded
-//! because somebody just spoke, is not of the floor, nor is any packet.
+//! library and the settings of the service. While the talkers talk: an encode of what all others hear and one of what each talker hears;
+//! in the pauses one encode of silence, for all. Where levels are sent a decode of each who talks; where not, of all, always, since
+//! nothing else says how loud they are. What is encoded because somebody just spoke is not of the floor, nor is any packet.
 //!
 //! Talkers say the same speech for 0.8 s and are silent for 0.5 s, all at once; it is encoded beforehand. The time from the
 //! first packet of speech to the first packet with speech in it that a silent leg gets is the latency. A few legs decode what
@@ -23,9 +25,10 @@ use conference::media::{FRAME, Frame, SAMPLES, SILENCE};
 use conference::mixer::Prompt;
 
 fn main() {
+    let has_levels = std::env::args().any(|word| word == "levels");
     let arguments: Vec<u64> = std::env::args().skip(1).filter_map(|word| word.parse().ok()).collect();
     let [legs, talkers, seconds] = arguments[..] else {
-        eprintln!("speakers LEGS TALKERS SECONDS");
+        eprintln!("speakers LEGS TALKERS SECONDS [levels]");
         std::process::exit(2);
     };
     let bind = || UdpSocket::bind("127.0.0.1:0").expect("a free port");
@@ -70,7 +73,8 @@ fn main() {
                 let payload =
                     if talks { &speech[place % speech.len()] } else { &silence[place % silence.len()] };
                 let (to, kind) = targets[n];
-                let packet = packet(kind, tick, n as u32, payload);
+                let level = has_levels.then_some(if talks { SPEECH_LEVEL } else { SILENCE_LEVEL });
+                let packet = packet(kind, tick, n as u32, level, payload);
                 sent += u64::from(sockets[n].send_to(&packet, to).is_ok());
             }
         }
@@ -86,7 +90,7 @@ fn main() {
         "{}",
         serde_json::json!({
             "sent": sent, "received": heard.packets, "latencies": latencies.len(),
-            "p50": at(0.5), "p99": at(0.99), "floor": floor(talkers as f64),
+            "p50": at(0.5), "p99": at(0.99), "floor": floor(legs as f64, talkers as f64, has_levels),
         })
     );
 }
@@ -157,27 +161,34 @@ fn target(line: &str) -> Option<(SocketAddr, u8)> {
     Some((address.parse().ok()?, kind.parse().ok()?))
 }
 
-fn packet(kind: u8, tick: u64, ssrc: u32, payload: &[u8]) -> Vec<u8> {
+fn packet(kind: u8, tick: u64, ssrc: u32, level: Option<u8>, payload: &[u8]) -> Vec<u8> {
     let mut packet = vec![0x80, kind];
     packet.extend((tick as u16).to_be_bytes());
     packet.extend((tick as u32 * SAMPLES as u32).to_be_bytes());
     packet.extend((ssrc + 1).to_be_bytes());
+    if let Some(level) = level {
+        packet[0] |= 0x10;
+        packet.extend([0xbe, 0xde, 0, 1, 0x10, level, 0, 0]);
+    }
     packet.extend(payload);
     packet
 }
 
 /// CPU-ms a second that codecs cost at least.
-fn floor(talkers: f64) -> f64 {
-    let (speech, (packets, _)) = (speech(), packets());
+fn floor(legs: f64, talkers: f64, has_levels: bool) -> f64 {
+    let (speech, (packets, quiet_packets)) = (speech(), packets());
     let silence = vec![SILENCE; speech.len()];
     let mut encoder = Encoder::new(Encoding::of(Format::Opus)).expect("memory");
     let mut encode = |frame: &Frame| encoder.encode(frame, &mut [0; LARGEST_PAYLOAD]);
     let (encoding, quiet) = (least(&speech, &mut encode), least(&silence, &mut encode));
     let mut decoder = Decoder::new(Format::Opus).expect("memory");
-    let decoding = least(&packets, |packet| decoder.decode(packet, &mut [0; LONGEST]));
-    let talk = talkers * decoding + (talkers + 1.0) * encoding;
+    let mut decode = |packet: &Vec<u8>| decoder.decode(packet, &mut [0; LONGEST]);
+    let (decoding, of_silence) = (least(&packets, &mut decode), least(&quiet_packets, &mut decode));
+    let silent = |legs: f64| if has_levels { 0.0 } else { legs * of_silence };
+    let talk = talkers * decoding + silent(legs - talkers) + (talkers + 1.0) * encoding;
+    let pause = silent(legs) + quiet;
     let (of_talk, of_pause) = (TALK as f64, PAUSE as f64);
-    50.0 * (talk * of_talk + quiet * of_pause) / (of_talk + of_pause)
+    50.0 * (talk * of_talk + pause * of_pause) / (of_talk + of_pause)
 }
 
 /// Milliseconds of one, in the round in which the machine did least else.
@@ -230,5 +241,8 @@ const PAUSE: u64 = 25;
 const SLOTS: usize = 20;
 /// Legs that decode what they get.
 const LISTENERS: u64 = 5;
+/// What is said of how loud it is (RFC 6464 §3): voice at -20 dBov, and none at -70.
+const SPEECH_LEVEL: u8 = 0x80 | 20;
+const SILENCE_LEVEL: u8 = 70;
 /// A sample that is speech.
 const LOUD: u16 = 1_000;

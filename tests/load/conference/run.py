@@ -1,15 +1,18 @@
 """A conference of 10, 50 and 200 legs with three talkers: CPU, latency, late ticks and memory, beside Janus AudioBridge in the same run.
 
     cargo build --release -p cusax && cargo build --release -p conference --example speakers
-    tests/.venv/bin/python tests/load/conference/run.py [--legs 10 50 200] [--seconds 20] [--only cusax|janus]
+    tests/.venv/bin/python tests/load/conference/run.py [--legs 10 50 200] [--seconds 20] [--only cusax|janus] [--levels]
 
 Participants are plain RTP with Opus, encoded beforehand (`conference/examples/speakers.rs`). CPU is user and system time of all
 threads of the server while it is measured; CPU-ms a participant-second is that, by legs and seconds. Janus is Debian's package,
 its room 48 kHz, otherwise as shipped. Prints, fails nothing.
 
 `floor` is the CPU-ms a second that codecs would cost at least, measured at the end of the same run with the service's codec library
-(`speakers.rs` says how it is added up): decodes of who talks, and encodes of what is heard differently. `of floor` is the server's CPU by
-that, whose aim is 1.5.
+(`speakers.rs` says how it is added up): decodes, and encodes of what is heard differently. `of floor` is the server's CPU by that, whose aim
+is 1.5. Who sends no levels has to be decoded to know how loud they are; with `--levels` there is a row more of ours whose legs say how
+loud they are (RFC 6464), and whose floor is decodes of who talks alone.
+
+Opus in Rust beside Opus in C: `cargo bench -p conference --bench codec`, and again with `--features c-opus`.
 """
 
 import argparse
@@ -47,6 +50,7 @@ class Ours:
     """`cusax serve`, called over SIP by one account that has a leg for each port."""
 
     name = "cusax"
+    levels = False
 
     def __init__(self, folder):
         sys.path.insert(0, str(ROOT / "tests/interop"))
@@ -69,6 +73,8 @@ class Ours:
             "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
             f"m=audio {port} RTP/AVP 111\r\na=rtpmap:111 opus/48000/2\r\n"
         )
+        if self.levels:
+            body += "a=extmap:1 urn:ietf:params:xml:ns:ssrc-audio-level\r\n"
         headers = [f"From: <{agent.aor}>;tag=x", f"To: <sip:{ROOM}>", f"Call-ID: load-{port}-{os.getpid()}"]
         answer = agent.ask("INVITE", f"sip:{ROOM}", headers, body)
         assert answer.word == "200", answer.start
@@ -89,10 +95,18 @@ class Ours:
         self.service.stop()
 
 
+class OursByLevels(Ours):
+    """The same, whose legs say how loud they are."""
+
+    name = "levels"
+    levels = True
+
+
 class Janus:
     """Janus with AudioBridge alone, over its HTTP interface."""
 
     name = "janus"
+    levels = False
 
     def __init__(self, folder):
         with __import__("socket").socket() as free:
@@ -167,7 +181,7 @@ def measure(server, legs, seconds):
         running = server(folder)
         try:
             pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-            speakers = subprocess.Popen([SPEAKERS, str(legs), str(TALKERS), str(seconds)], **pipes)
+            speakers = subprocess.Popen([SPEAKERS, str(legs), str(TALKERS), str(seconds), *(["levels"] if server.levels else [])], **pipes)
             ports = json.loads(speakers.stdout.readline())["ports"]
             speakers.stdin.write("".join(running.join(port) + "\n" for port in ports))
             speakers.stdin.close()
@@ -187,8 +201,11 @@ def main():
     words.add_argument("--legs", type=int, nargs="+", default=[10, 50, 200])
     words.add_argument("--seconds", type=int, default=20)
     words.add_argument("--only", choices=["cusax", "janus"])
+    words.add_argument("--levels", action="store_true")
     given = words.parse_args()
     servers = [server for server in (Ours, Janus) if given.only in (None, server.name)]
+    if given.levels and Ours in servers:
+        servers.insert(0, OursByLevels)
     head = f"{'server':8}{'legs':>6}{'CPU-ms/part.-s':>16}{'cores':>8}{'p50 ms':>9}{'p99 ms':>9}{'missing':>9}{'of':>9}{'late ticks':>12}{'MiB':>12}{'floor':>8}{'of floor':>10}"
     print(head, flush=True)
     for legs in given.legs:
