@@ -532,7 +532,7 @@ impl Authenticator {
 fn refuse_in_chat(account: Option<&Account>, app: Option<&str>, origin: Origin) -> Result<(), Denied> {
     let mut apps = account.into_iter().flat_map(|account| &account.app_passwords);
     let device = apps.find(|device| Some(device.name.as_str()) == app);
-    match device.is_some_and(|device| !device.opens_chat()) && origin.protocol == Protocol::Xmpp {
+    match device.is_some_and(|device| !device.opens_chat) && origin.protocol == Protocol::Xmpp {
         true => Err(Denied::CallsAlone),
         false => Ok(()),
     }

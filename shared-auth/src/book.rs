@@ -258,7 +258,9 @@ impl AccountBook {
         let credentials = self.credentials(id, &account.aor, &password).await?;
         // Computing took a while.
         let account = self.read(id).await?;
-        self.put_app_password(account, name, (credentials, now), Put::New).await?;
+        let name = name.to_owned();
+        let app = AppPassword { name, credentials, created: now, opens_chat: true };
+        self.put_app_password(account, app, Put::New).await?;
         Ok(password)
     }
 
@@ -289,26 +291,20 @@ impl AccountBook {
         let password = readable_password();
         let owner = Owner { account: id, user: account.aor.local(), realm: &account.aor.host() };
         let credentials = password::credentials_for_calls(&password, &owner, &self.keys)?;
-        self.put_app_password(account, name, (credentials, now), put).await?;
+        let name = name.to_owned();
+        let app = AppPassword { name, credentials, created: now, opens_chat: false };
+        self.put_app_password(account, app, put).await?;
         Ok(password)
     }
 
-    async fn put_app_password(
-        &self,
-        account: Account,
-        name: &str,
-        (credentials, created): (Credentials, i64),
-        put: Put,
-    ) -> Result<(), BookError> {
-        let (id, place) = (account.id, place_of(&account, name, put)?);
-        let app = AppPassword { name: name.to_owned(), credentials, created };
+    async fn put_app_password(&self, account: Account, app: AppPassword, put: Put) -> Result<(), BookError> {
+        let (id, place, device) = (account.id, place_of(&account, &app.name, put)?, app.name.clone());
         self.change(account, |account| match place.and_then(|at| account.app_passwords.get_mut(at)) {
             Some(before) => *before = app,
             None => account.app_passwords.push(app),
         })
         .await?;
         self.tell(AccountEvent::Changed { account: id }).await;
-        let device = name.to_owned();
         self.note(id, ProvisioningEvent::DevicePasswordMade { account: id, device });
         Ok(())
     }
@@ -329,7 +325,7 @@ impl AccountBook {
     pub async fn app_passwords(&self, id: AccountId) -> Result<Vec<Device>, BookError> {
         let devices = self.read(id).await?.app_passwords.into_iter();
         let device =
-            |app: AppPassword| Device { opens_chat: app.opens_chat(), name: app.name, created: app.created };
+            |app: AppPassword| Device { opens_chat: app.opens_chat, name: app.name, created: app.created };
         Ok(devices.map(device).collect())
     }
 

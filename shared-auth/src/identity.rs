@@ -247,7 +247,7 @@ pub enum Denied {
     #[error("the account has no verifier for this mechanism")]
     NoVerifier,
     /// The password is that of a device which calls and does not chat.
-    #[error("the password of this device opens calls alone, and no chat")]
+    #[error("the password of this device opens calls and the directory, and no chat")]
     CallsAlone,
     /// The provider would not say when it ends the sign-in, and none is taken of which that is not heard.
     #[error("the provider gave no refresh token, and `auth.oidc.unwatched` refuses sign-ins without one")]

@@ -80,13 +80,13 @@ pub struct AppPassword {
     pub credentials: Credentials,
     /// When it was made, milliseconds since 1970.
     pub created: i64,
+    /// Whether it is good for chat, too; those of before are.
+    #[serde(default = "yes")]
+    pub opens_chat: bool,
 }
 
-impl AppPassword {
-    /// Whether it is good for chat, too, or for calls alone.
-    pub fn opens_chat(&self) -> bool {
-        !self.credentials.scram.is_empty()
-    }
+fn yes() -> bool {
+    true
 }
 
 /// What proves one password: every verifier that any protocol needs, written together.

@@ -419,7 +419,7 @@ fn why_denied(reason: &'static str) -> &'static str {
         "expired" => "the token is too old, or a password was changed since",
         "foreign" => "the other keeper of people says no",
         "unencrypted" => "the connection is not encrypted, and others could read the password",
-        "calls-alone" => "the password of this device opens calls alone, and no chat",
+        "calls-alone" => "the password of this device opens calls and the directory, and no chat",
         "unwatched" => {
             "the provider gave nothing by which it says when the sign-in ends, and such are refused here"
         }

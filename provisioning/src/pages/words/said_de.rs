@@ -324,7 +324,7 @@ pub(super) const SAID: &[(&str, &str)] = &[
     ),
     ("the other keeper of people says no", "das andere System, das die Leute kennt, sagt nein"),
     (
-        "the password of this device opens calls alone, and no chat",
+        "the password of this device opens calls and the directory, and no chat",
         "das Passwort dieses Geräts öffnet nur Anrufe und keinen Chat",
     ),
     (
