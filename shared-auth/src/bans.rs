@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use shared_model::Address;
+use shared_model::{Address, idn};
 use shared_runtime::{Network, Shutdown, unix_millis};
 use shared_store::{Expected, Record, RecordChange, Records, StoreError};
 use tokio::sync::watch;
@@ -173,7 +173,7 @@ impl Bans {
         match Address::new(local, domain) {
             Ok(address) => holds(address.as_str()) || holds(address.domain()),
             // One that is no address of ours is of a domain all the same.
-            Err(_) => holds(&domain.to_ascii_lowercase()),
+            Err(_) => idn::to_unicode(domain).is_some_and(|domain| holds(&domain)),
         }
     }
 
@@ -360,7 +360,9 @@ mod tests {
     #[tokio::test]
     async fn a_ban_keeps_out_until_it_is_lifted_and_outlasts_a_restart() {
         let (store, bans) = house();
-        for who in ["192.0.2.0/24", "2001:db8::/32", "sip:Eve@Example.net", "spam.example"] {
+        let bad =
+            ["192.0.2.0/24", "2001:db8::/32", "sip:Eve@Example.net", "spam.example", "spam.bücher.example"];
+        for who in bad {
             assert_eq!(make(&bans, who).await, Ok(None), "{who}");
         }
         let again = Bans::new(store.records, &[]);
@@ -384,7 +386,8 @@ mod tests {
         assert!(bans.lift(&network).await.unwrap().is_some());
         assert!(!bans.keeps_out("192.0.2.7".parse().unwrap()));
         assert_eq!(bans.lift(&network).await, Ok(None));
-        assert_eq!(bans.all().await.unwrap().len(), 3);
+            assert!(bans.refuses("", "spam.XN--bcher-kva.example"), "without a user part, and as in the DNS");
+        assert_eq!(bans.all().await.unwrap().len(), 4);
     }
 
     #[tokio::test]

@@ -67,7 +67,12 @@ impl FromStr for Network {
         let ip: IpAddr = ip.parse().map_err(|_| bad())?;
         let width = if ip.is_ipv4() { 32 } else { 128 };
         let prefix: u8 = prefix.map_or(Ok(width), str::parse).map_err(|_| bad())?;
-        if prefix > width { Err(bad()) } else { Ok(Self::around(ip, prefix)) }
+        // A part of `::ffff:0:0/96` is a network of IPv4, and its prefix is another one.
+        let is_mapped = ip.is_ipv6() && ip.to_canonical().is_ipv4();
+        match prefix > width || (is_mapped && prefix < width) {
+            true => Err(bad()),
+            false => Ok(Self::around(ip, prefix)),
+        }
     }
 }
 
@@ -93,6 +98,8 @@ mod tests {
         assert!(home.meets(&part) && part.meets(&home) && !home.meets(&other));
         assert!(!"::/0".parse::<Network>().unwrap().contains("192.0.2.1".parse().unwrap()));
         assert!("127.0.0.1".parse::<Network>().unwrap().contains("127.0.0.1".parse().unwrap()));
+        assert!("::ffff:192.0.2.0/120".parse::<Network>().is_err(), "it is written 192.0.2.0/24");
+        assert_eq!("::ffff:192.0.2.1".parse::<Network>().unwrap().to_string(), "192.0.2.1/32");
         assert!("192.0.2.0/33".parse::<Network>().is_err() && "home".parse::<Network>().is_err());
     }
 }
