@@ -84,7 +84,9 @@ pub(crate) async fn auth(
     registry: &prometheus::Registry,
 ) -> anyhow::Result<Auth> {
     shared_auth::fit_key(store, &config.data_dir).await.context("auth")?;
-    Auth::open(&config.auth, store, &config.data_dir, bus, registry).context("auth")
+    let mut auth = Auth::open(&config.auth, store, &config.data_dir, bus, registry).context("auth")?;
+    auth.bans.spare(config.http.trusted_proxies.iter().copied().chain(config.sip.known_networks()));
+    Ok(auth)
 }
 
 /// `cusax renew-key`: the store's key file is lost for good; where it is not, nothing is changed.

@@ -66,10 +66,12 @@ pub enum BanError {
     #[error("a network is no wider than /{LEAST_V4} (IPv4) or /{LEAST_V6} (IPv6)")]
     TooWide,
     /// This machine is not kept out of itself.
-    #[error("this machine's own addresses are kept out of nothing")]
+    #[error("loopback addresses are not banned")]
     Loopback,
-    /// The configuration says that this network is never slowed down.
-    #[error("`auth.throttle_exempt` names this network, or a part of it")]
+    /// The configuration names who of it is meant to come here.
+    #[error(
+        "the configuration spares this network, or a part of it: `auth.throttle_exempt`, `http.trusted_proxies`, `sip.trusted_networks` or `sip.trunks`"
+    )]
     Exempt,
     /// An account of ours is disabled, and a domain of ours not kept out.
     #[error("that is of this service: accounts of it are disabled instead")]
@@ -106,6 +108,11 @@ pub struct Known {
 impl Bans {
     pub(crate) fn new(records: Arc<dyn Records>, exempt: &[Network]) -> Self {
         Self { records, exempt: exempt.into(), known: watch::Sender::default() }
+    }
+
+    /// These networks are not banned either: those of proxies, of peers that are trusted, and of carriers.
+    pub fn spare(&mut self, networks: impl IntoIterator<Item = Network>) {
+        self.exempt = self.exempt.iter().copied().chain(networks).collect();
     }
 
     /// Keeps somebody out from now on; what held of them before gives way, and is answered.
@@ -379,6 +386,7 @@ mod tests {
             assert!(bans.refuses("eve", "example.NET") && !bans.refuses("bob", "example.net"));
             assert!(bans.refuses("anybody", "spam.example") && bans.refuses("a b", "SPAM.example"));
             assert!(!bans.refuses("anybody", "not.spam.example"));
+            assert!(bans.refuses("", "spam.XN--bcher-kva.example"), "without a user part, and as in the DNS");
         }
         let before = make(&bans, "192.0.2.0/24").await.unwrap().unwrap();
         assert_eq!((before.reason.as_str(), before.until - before.since), ("spam", 86_400_000));
@@ -386,13 +394,13 @@ mod tests {
         assert!(bans.lift(&network).await.unwrap().is_some());
         assert!(!bans.keeps_out("192.0.2.7".parse().unwrap()));
         assert_eq!(bans.lift(&network).await, Ok(None));
-            assert!(bans.refuses("", "spam.XN--bcher-kva.example"), "without a user part, and as in the DNS");
         assert_eq!(bans.all().await.unwrap().len(), 4);
     }
 
     #[tokio::test]
     async fn what_cannot_be_meant_is_refused() {
-        let (_, bans) = house();
+        let (_, mut bans) = house();
+        bans.spare(["203.0.113.128/25".parse().unwrap()]);
         for (who, refused) in [
             ("192.0.0.0/15", BanError::TooWide),
             ("::/0", BanError::TooWide),
@@ -400,6 +408,7 @@ mod tests {
             ("::1", BanError::Loopback),
             ("198.51.0.0/16", BanError::Exempt),
             ("198.51.100.7", BanError::Exempt),
+            ("203.0.113.0/24", BanError::Exempt),
             ("alice@example.org", BanError::Ours),
             ("example.org", BanError::Ours),
             ("nonsense", BanError::Unreadable("nonsense".to_owned())),

@@ -153,6 +153,15 @@ impl Config {
         !self.trusted_domains.is_empty() || trunks.any(|it| Uri::parse(&it.server).is_some_and(is_secure))
     }
 
+    /// Whose networks are known without asking for names: those of peers that are trusted, and of carriers.
+    pub fn known_networks(&self) -> Vec<Network> {
+        let host =
+            |trunk: &TrunkConfig| Uri::parse(&trunk.server)?.host.trim_matches(['[', ']']).parse().ok();
+        let trunks = self.trunks.iter();
+        let carriers = trunks.flat_map(|trunk| trunk.networks.iter().copied().chain(host(trunk)));
+        self.trusted_networks.iter().copied().chain(carriers).collect()
+    }
+
     /// Which challenges clients see.
     pub(crate) fn challenge_policy(&self) -> ChallengePolicy<'_> {
         ChallengePolicy { rules: &self.challenges, first_challenge_only: &self.first_challenge_only }
@@ -383,5 +392,30 @@ impl Default for TimerConfig {
             min_expires: seconds(60),
             max_expires: seconds(3_600),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whom_the_configuration_names_by_network_is_known() {
+        let trunk = |server: &str, networks: &[&str]| TrunkConfig {
+            server: server.to_owned(),
+            networks: networks.iter().map(|network| network.parse().unwrap()).collect(),
+            ..TrunkConfig::default()
+        };
+        let config = Config {
+            trusted_networks: vec!["192.0.2.0/24".parse().unwrap()],
+            trunks: vec![
+                trunk("sip:carrier.example;transport=tls", &["198.51.100.0/24"]),
+                trunk("sip:203.0.113.7:5061", &[]),
+                trunk("sips:[2001:db8::1]", &[]),
+            ],
+            ..Config::default()
+        };
+        let known: Vec<_> = config.known_networks().iter().map(Network::to_string).collect();
+        assert_eq!(known, ["192.0.2.0/24", "198.51.100.0/24", "203.0.113.7/32", "2001:db8::1/128"]);
     }
 }

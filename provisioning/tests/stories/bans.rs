@@ -81,7 +81,7 @@ async fn what_cannot_be_banned_says_which_field_and_why() {
     for (body, field, rule) in [
         (ban("10.0.0.0/8", "x", 1), "who", "no wider than /16"),
         (ban("127.0.0.1", "x", 1), "who", "you come from there yourself"),
-        (ban("::1", "x", 1), "who", "own addresses"),
+        (ban("::1", "x", 1), "who", "loopback"),
         (ban("bob@example.org", "x", 1), "who", "disabled instead"),
         (ban("conference.example.org", "x", 1), "who", "disabled instead"),
         (ban("what", "x", 1), "who", "is not a network"),
