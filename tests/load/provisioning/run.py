@@ -1,5 +1,5 @@
 """Requests a second that the HTTPS face answers on two cores, and the CPU that one costs: a configuration by password and by token,
-WebFinger, an invitation, pages. A line each.
+WebFinger, an invitation, pages; and files for Linphone, each by a token of its own, which makes the password of a new device (another name each). A line each.
 
     python3 tests/load/provisioning/run.py [--seconds 10] [--connections 32] [--dev]
 
@@ -82,6 +82,11 @@ def main():
                 port = line["address"].rsplit(":", 1)[1] if line.get("listener") == "http.https" else None
             session = f"Cookie: {cookie(port)}"
             tokens = [run("user", "token", "root@localhost").strip().split("=")[-1] for _ in range(300)]
+            # One account after the other, so that hardly two devices of one are made at once, which would be told to come again (503).
+            offices = [f"desk{at}@localhost" for at in range(60)]
+            for office in offices:
+                run("user", "add", office, "--password-stdin", given=PASSWORD + "\n")
+            devices = [run("user", "token", office).strip().split("=")[-1] for _ in range(10) for office in offices]
             basic = "Authorization: Basic " + base64.b64encode(f"root:{PASSWORD}".encode()).decode()
             invitation = urllib.parse.urlsplit(json.loads(run("--json", "invite", "create"))["link"]).path
             finger = "/.well-known/webfinger?resource=acct%3Aroot%40localhost"
@@ -89,6 +94,7 @@ def main():
                 ("cusax.json by Basic", "/provision/cusax.json", [basic], []),
                 # Other names than a client's spend no token: they may be a preview's.
                 ("cusax.json by token", "/provision/cusax.json?token=@", ["User-Agent: curl/8"], tokens),
+                ("linphone.xml by token", "/provision/linphone.xml?token=@", ["User-Agent: Linphone/5"], devices),
                 ("WebFinger", finger, [], []),
                 ("page: invitation", invitation, [], []),
                 ("page: sign-in", "/sign-in", [], []),
@@ -101,7 +107,7 @@ def main():
                 used = cpu(service.pid) - before
                 answers, seconds = told["answers"], told["seconds"]
                 print(
-                    f"{name:20} {answers / seconds:8.0f} a second, {told['good']} of {answers} good, {used / answers * 1e6:6.0f} µs of CPU each,"
+                    f"{name:21} {answers / seconds:8.0f} a second, {told['good']} of {answers} good, {used / answers * 1e6:6.0f} µs of CPU each,"
                     f" {used / seconds * 100:4.0f} % of one core, p50 {told['p50']} ms, p99 {told['p99']} ms",
                     flush=True,
                 )
