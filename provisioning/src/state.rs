@@ -121,11 +121,11 @@ impl Up {
                     chats.push(Chat { resource, since: now, guarded: Guarded::default() });
                 }
             }
-            Event::Protected(ProtectedEvent::Chat { account, resource, protection, proved }) => {
+            Event::Protected(ProtectedEvent::Chat { account, resource, protection, is_open, proved }) => {
                 let chats = self.chats.get_mut(&account);
                 let of_it = chats.and_then(|chats| chats.iter_mut().find(|it| it.resource == resource));
                 if let Some(chat) = of_it {
-                    chat.guarded = Guarded { protection, is_open: false, proved: Some(proved) };
+                    chat.guarded = Guarded { protection, is_open, proved: Some(proved) };
                 }
             }
             Event::Protected(ProtectedEvent::Phone { account, key, protection, is_open, proved })
@@ -211,7 +211,9 @@ impl State {
         });
         let chats = self.chats.iter().map(|chat| {
             let (tls, login) = (chat.guarded.tls(), chat.guarded.login());
-            json!({ "resource": chat.resource, "since": chat.since, "tls": tls, "login": login })
+            json!({
+                "resource": chat.resource, "protected": !chat.guarded.is_open, "since": chat.since, "tls": tls, "login": login,
+            })
         });
         let findings = self.findings.iter().map(|finding| {
             let (what, mend) = finding.words(Words::english());
@@ -301,12 +303,13 @@ mod tests {
         assert_eq!(shown(&up), [("one".to_owned(), 2), ("two".to_owned(), 3)]);
         let protection = Some(Protection { version: "TLS 1.3", suite: "x" });
         let proved = Proved { by: "SCRAM-SHA-256", strength: Some(Strength::Answer) };
-        let resource = "two".to_owned();
-        up.hear(ProtectedEvent::Chat { account, resource, protection, proved }.into(), 4);
+        let (resource, is_open) = ("two".to_owned(), true);
+        up.hear(ProtectedEvent::Chat { account, resource, protection, is_open, proved }.into(), 4);
         assert_eq!(
             up.chats[&account].iter().map(|it| it.guarded.protection).collect::<Vec<_>>(),
             [None, protection]
         );
+        assert!(up.chats[&account][1].guarded.is_open);
         for n in 0..=MOST_OF_ONE {
             let (key, is_open) = (n.to_string(), false);
             up.hear(ProtectedEvent::Phone { account, key, protection, is_open, proved }.into(), 4);

@@ -203,8 +203,14 @@ pub enum ProtectedEvent {
     Phone { account: AccountId, key: String, protection: Option<Protection>, is_open: bool, proved: Proved },
     /// That contact is gone.
     PhoneGone { account: AccountId, key: String },
-    /// A session was bound, or goes on over another connection.
-    Chat { account: AccountId, resource: String, protection: Option<Protection>, proved: Proved },
+    /// A session was bound, or goes on over another connection; `is_open` is one that nothing encrypts.
+    Chat {
+        account: AccountId,
+        resource: String,
+        protection: Option<Protection>,
+        is_open: bool,
+        proved: Proved,
+    },
 }
 
 /// A version of TLS and its suite.

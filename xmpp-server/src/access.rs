@@ -44,6 +44,9 @@ pub(crate) struct Access {
     pub(crate) from: Option<IpAddr>,
 }
 
+/// What protects a connection, whether nothing does, and what let it in.
+pub(crate) type Guarded = (Option<Protection>, bool, Option<Proved>);
+
 impl Access {
     /// Of somebody who has just proved who they are.
     pub(crate) fn of(identity: &Identity) -> Self {
@@ -74,8 +77,13 @@ impl Access {
     #[must_use]
     pub(crate) fn resumed(&self, by: &Self) -> Self {
         let (protection, proved, from) = (by.protection, by.proved, by.from);
-        let access = Self { protection, proved, from, ..self.clone() };
+        let access = Self { protection, is_protected: by.is_protected, proved, from, ..self.clone() };
         if by.certificate.is_some() { access.certified(by.certificate.clone()) } else { access }
+    }
+
+    /// How its connection is protected.
+    pub(crate) fn guarded(&self) -> Guarded {
+        (self.protection, !self.is_protected, self.proved)
     }
 
     /// Notes that an installation is in, where the operator wants that noted.

@@ -78,6 +78,11 @@ fn judge<'a>(all: impl Iterator<Item = (&'a str, &'a str)>, found: &mut Findings
 /// What the metric calls it, what it is, and what mends it. Telephones without TLS are named above.
 const UNEQUAL: &[(&str, &str, &str)] = &[
     (
+        "chat_unprotected",
+        "{} accounts have a chat client that is connected without encryption",
+        "set tls.require = true; where it is, they come from this machine, by a proxy that forwards in the clear",
+    ),
+    (
         "phone_md5",
         "{} accounts have a telephone that logs in by Digest with MD5, while their chat answers by a sound hash",
         "set these telephones up again, of makes that know SHA-256 (RFC 8760); without MD5 in auth.algorithms there is no other way",

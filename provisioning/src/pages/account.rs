@@ -220,7 +220,11 @@ fn halves(face: &Face, words: &Words, session: &Session, up: &Up, outcome: Optio
                     ul { @for chat in &up.chats {
                         @let resource = &chat.resource;
                         li.row {
-                            span { (resource) " – " (words.encrypted) (how(chat.guarded)) }
+                            span {
+                                (resource) " – "
+                                @if chat.guarded.is_open { span.error { (words.unencrypted) } } @else { (words.encrypted) }
+                                (how(chat.guarded))
+                            }
                             @if face.own_chat.is_some() {
                                 (deed(session, "endChat", "/account", &[("path.resource", resource)], words.end, resource))
                             }

@@ -82,6 +82,7 @@ pub(super) fn unequal(phones: Side, chats: Side) -> Vec<Finding> {
     });
     let all = [
         phones.is_open.then_some(Finding::PhoneUnprotected),
+        chats.is_open.then_some(Finding::ChatUnprotected),
         lesser(phones.tls, chats.tls).map(|_| Finding::PhoneOlder),
         lesser(chats.tls, phones.tls).map(|_| Finding::ChatOlder),
         of_phones,
@@ -95,6 +96,8 @@ pub(super) fn unequal(phones: Side, chats: Side) -> Vec<Finding> {
 pub(crate) enum Finding {
     /// A phone's signalling can be read on its way, and chat cannot.
     PhoneUnprotected,
+    /// Chat can be read on its way, and a phone's signalling cannot.
+    ChatUnprotected,
     /// A phone's TLS is older than chat's.
     PhoneOlder,
     /// Chat's TLS is older than a phone's.
@@ -117,8 +120,9 @@ pub(crate) enum Finding {
 
 impl Finding {
     /// Those that are counted: the others depend on what is configured for an account.
-    const COUNTED: [Self; 7] = [
+    const COUNTED: [Self; 8] = [
         Self::PhoneUnprotected,
+        Self::ChatUnprotected,
         Self::PhoneOlder,
         Self::ChatOlder,
         Self::PhoneMd5,
@@ -131,6 +135,7 @@ impl Finding {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::PhoneUnprotected => "phone_unprotected",
+            Self::ChatUnprotected => "chat_unprotected",
             Self::PhoneOlder => "phone_older",
             Self::ChatOlder => "chat_older",
             Self::PhoneMd5 => "phone_md5",
@@ -147,6 +152,7 @@ impl Finding {
     pub(crate) fn words(self, words: &Words) -> (&str, &str) {
         match self {
             Self::PhoneUnprotected => (words.phone_unprotected, words.phone_unprotected_mend),
+            Self::ChatUnprotected => (words.chat_unprotected, words.chat_unprotected_mend),
             Self::PhoneOlder => (words.phone_older, words.phone_older_mend),
             Self::ChatOlder => (words.chat_older, words.chat_older_mend),
             Self::PhoneMd5 => (words.phone_md5, words.phone_md5_mend),
@@ -239,6 +245,14 @@ mod tests {
         ] {
             assert_eq!(unequal(of(phone), of(chat)), found);
         }
+    }
+
+    #[test]
+    fn a_half_that_nothing_encrypts_is_found_whichever_it_is() {
+        let of = |is_open| Side::of([Guarded { is_open, ..Guarded::default() }].into_iter());
+        assert_eq!(unequal(of(true), of(false)), [Finding::PhoneUnprotected]);
+        assert_eq!(unequal(of(false), of(true)), [Finding::ChatUnprotected]);
+        assert_eq!(unequal(of(false), of(false)), []);
     }
 
     #[test]

@@ -203,7 +203,10 @@ async fn people_end_chat_sessions_and_registrations_of_their_own() {
     phone(&key, "Digest MD5", Strength::Md5);
     let proved = Proved { by: "SCRAM-SHA-512", strength: Some(Strength::Answer) };
     let protection = Some(protection("TLS 1.3"));
-    house.bus.publish(Fact::new(at, ProtectedEvent::Chat { account, resource, protection, proved }));
+    house.bus.publish(Fact::new(
+        at,
+        ProtectedEvent::Chat { account, resource, protection, is_open: false, proved },
+    ));
     let contact = key.clone();
     let (cookie, key) = sign_in(&house).await;
     let mut page = String::new();
@@ -228,6 +231,7 @@ async fn people_end_chat_sessions_and_registrations_of_their_own() {
     let (_, state) = house.call(&token, "GET /api/v1/account/state", "").await;
     assert_eq!(state["phones"][0]["tls"], serde_json::json!({ "version": "TLS 1.2", "suite": "TLS_X" }));
     assert_eq!(state["chats"][0]["tls"]["version"], "TLS 1.3");
+    assert_eq!(state["chats"][0]["protected"], true);
     assert_eq!([&state["phones"][0]["login"], &state["chats"][0]["login"]], ["Digest MD5", "SCRAM-SHA-512"]);
     let kinds = |state: &serde_json::Value| {
         let all = state["findings"].as_array().unwrap().iter();

@@ -22,7 +22,7 @@ mod resume;
 use std::sync::Arc;
 use std::time::Duration;
 
-use shared_model::{Correlation, Event, Fact, ProtectedEvent, Protection, Proved, SessionEvent};
+use shared_model::{Correlation, Event, Fact, ProtectedEvent, SessionEvent};
 use shared_store::StoreError;
 use tokio::io::{AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -38,7 +38,7 @@ pub(crate) use client::{Given, give_again, give_later, give_waiting};
 pub(crate) use managed::SPEC as MANAGEMENT;
 pub(crate) use resume::{Resumables, Takeover};
 
-use crate::access::Access;
+use crate::access::{Access, Guarded};
 use crate::c2s::{Io, close, linger};
 use crate::guests::Seat;
 use crate::router::{Outgoing, Personal, Session, What};
@@ -112,7 +112,7 @@ pub(crate) async fn run(server: Arc<Server>, login: Login) {
     let end = Arc::new(end);
     let serial = server.new_serial();
     let (is_guest, certificate) = (access.is_guest, access.certificate.clone());
-    let (protection, proved) = (access.protection, access.proved);
+    let guarded = access.guarded();
     let refused = match personal(&server, &jid).await {
         Ok(personal) => {
             let (sender, end) = (outbox.clone(), Arc::clone(&end));
@@ -155,13 +155,13 @@ pub(crate) async fn run(server: Arc<Server>, login: Login) {
         resource: resource.clone(),
         stream: stream.clone(),
     });
-    let protected = |protection: Option<Protection>, proved: Option<Proved>| {
+    let protected = |(protection, is_open, proved): Guarded| {
         if let Some(proved) = proved {
             let resource = resource.clone();
-            publish(ProtectedEvent::Chat { account, resource, protection, proved }.into());
+            publish(ProtectedEvent::Chat { account, resource, protection, is_open, proved }.into());
         }
     };
-    protected(protection, proved);
+    protected(guarded);
     tracing::info!(how = identity.how.as_str(), "session bound");
 
     let shown = |available| {
@@ -325,7 +325,7 @@ struct Life<'a> {
     /// Hears why a connection was lost that another may follow, and nothing when one does.
     paused: &'a (dyn Fn(Option<&'static str>) + Send + Sync),
     /// Hears how that one is protected.
-    protected: &'a (dyn Fn(Option<Protection>, Option<Proved>) + Send + Sync),
+    protected: &'a (dyn Fn(Guarded) + Send + Sync),
     /// Why the last connection is gone, if no error says it.
     last: &'static str,
 }
@@ -390,7 +390,7 @@ impl Life<'_> {
             let (takeover, mut outlet) = takeover;
             self.server.metrics.resumptions.inc();
             (self.paused)(None);
-            (self.protected)(takeover.access.protection, takeover.access.proved);
+            (self.protected)(takeover.access.guarded());
             self.server.router.mark(&self.jid, |session| {
                 session.is_inactive = false;
                 session.is_detached = false;

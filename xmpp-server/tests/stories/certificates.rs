@@ -150,12 +150,12 @@ async fn what_protects_a_session_is_told_when_it_begins() {
     let told = tokio::time::timeout(std::time::Duration::from_secs(10), told).await.unwrap();
     let proved = Proved { by: "PLAIN", strength: Some(Strength::Password) };
     let safe = Some(Protection { version: "TLS 1.3", suite: "TLS_AES_256_GCM_SHA384" });
-    for (name, resource, protection, told) in
-        [("bob", "clear", None, &told[0]), ("alice", "safe", safe, &told[1])]
+    for (name, resource, protection, is_open, told) in
+        [("bob", "clear", None, true, &told[0]), ("alice", "safe", safe, false, &told[1])]
     {
         let jid = format!("{name}@example.org").parse().unwrap();
         let account = served.auth.directory.by_jid(&jid).await.unwrap().unwrap().account;
         let resource = resource.to_owned();
-        assert_eq!(*told, ProtectedEvent::Chat { account, resource, protection, proved });
+        assert_eq!(*told, ProtectedEvent::Chat { account, resource, protection, is_open, proved });
     }
 }

@@ -374,6 +374,14 @@ pub(super) const SAID: &[(&str, &str)] = &[
         "{} Konten haben ein Chatprogramm, dessen TLS älter ist als das ihrer Telefone",
     ),
     ("update these clients", "aktualisiere diese Programme"),
+    (
+        "{} accounts have a chat client that is connected without encryption",
+        "{} Konten haben ein Chatprogramm, das unverschlüsselt verbunden ist",
+    ),
+    (
+        "set tls.require = true; where it is, they come from this machine, by a proxy that forwards in the clear",
+        "setze tls.require = true; wo das so ist, kommen sie von dieser Maschine, über einen Proxy, der unverschlüsselt weiterreicht",
+    ),
     // What is tried with an account.
     ("read the log of that moment: it says why", "lies das Protokoll von diesem Augenblick: es sagt, warum"),
     ("not tried: {} listens nowhere, and {~}", "nicht versucht: {} lauscht nirgends, und {~}"),
