@@ -304,11 +304,18 @@ pub(crate) async fn put_out(server: Arc<Server>) {
             changed = changes.changed() => if changed.is_err() { return },
             () = server.shutdown.begun() => return,
         }
-        let is_kept_out =
-            |session: &Session| session.access.from.is_some_and(|from| server.auth.bans.keeps_out(from));
-        let why = StreamError::because(StreamCondition::PolicyViolation, "your network is banned here");
-        server.router.end_whose(is_kept_out, &why);
+        server.router.end_whose(|session| is_kept_out(&server, session), &network_refusal());
     }
+}
+
+/// Whether an administrator keeps the network out that a session comes from.
+pub(crate) fn is_kept_out(server: &Server, session: &Session) -> bool {
+    session.access.from.is_some_and(|from| server.auth.bans.keeps_out(from))
+}
+
+/// How such a session ends.
+pub(crate) fn network_refusal() -> StreamError {
+    StreamError::because(StreamCondition::PolicyViolation, "your network is banned here")
 }
 
 /// What a listed one is told.

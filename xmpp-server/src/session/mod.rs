@@ -43,7 +43,7 @@ use crate::c2s::{Io, close, linger};
 use crate::guests::Seat;
 use crate::router::{Outgoing, Personal, Session, What};
 use crate::server::Server;
-use crate::{archive, avatar, blocking, features, guests, own_chat, route, undisturbed};
+use crate::{abusers, archive, avatar, blocking, features, guests, own_chat, route, undisturbed};
 use client::Client;
 use managed::Managed;
 use outlet::{Broken, Outlet, Until};
@@ -214,6 +214,7 @@ pub(crate) async fn run(server: Arc<Server>, login: Login) {
         last: "lost",
     };
     life.look_at_password();
+    life.look_at_network();
     life.look_at_certificate(certificate.as_deref()).await;
     let (connection, why) = life.live(&mut client, transport, outlet).await;
     client.managed.end(&server);
@@ -397,6 +398,7 @@ impl Life<'_> {
                 session.access = Arc::new(session.access.resumed(&takeover.access));
             });
             self.look_at_password();
+            self.look_at_network();
             self.look_at_certificate(takeover.access.certificate.as_deref()).await;
             let resumed = client.managed.resumed();
             outlet.resume(match &takeover.success {
@@ -415,6 +417,15 @@ impl Life<'_> {
             if self.server.ended_passwords.opened(session) {
                 let why = StreamError::because(StreamCondition::NotAuthorized, own_chat::ANOTHER_PASSWORD);
                 let _ = session.end.send(Some(why)); // it may have ended meanwhile
+            }
+        });
+    }
+
+    /// A network that was banned while its client came in has no session of it.
+    fn look_at_network(&self) {
+        self.server.router.mark(&self.jid, |session| {
+            if abusers::is_kept_out(self.server, session) {
+                let _ = session.end.send(Some(abusers::network_refusal())); // it may have ended meanwhile
             }
         });
     }

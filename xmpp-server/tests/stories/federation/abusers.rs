@@ -3,7 +3,7 @@
 use xmpp_server::Config;
 
 use super::world::{OURS, THEIRS, World, config, metric, until, verified};
-use crate::common::{Client, Served, befriend_afar};
+use crate::common::{Client, PASSWORD, Served, befriend_afar};
 
 const SERVICE: &str = "pubsub.example.net";
 const ROOM: &str = "open@conference.example.org";
@@ -112,12 +112,18 @@ async fn whom_an_administrator_bans_reaches_nobody_not_even_those_who_know_them(
 async fn a_network_that_is_banned_loses_its_sessions_and_finds_no_place() {
     let (_world, ours, _theirs) = two().await;
     let mut alice = Client::online(&ours, "alice", "a").await;
+    let mut late = Client::connect(&ours).await;
+    late.open().await;
     // No administrator can mean this machine; where the tests come from is written by hand.
     let kept = br#"{"reason":"test","since":0,"until":9000000000000}"#;
     let records = &ours.store.records;
     records.put("cusax", "bans", "127.0.0.0/8", kept, shared_store::Expected::Anything).await.unwrap();
     ours.auth.bans.load().await.unwrap();
     alice.expect_stream_error("policy-violation").await;
+    // Who was connected, and proves only now who they are, comes too late.
+    late.prove("bob", PASSWORD).await;
+    late.bind("late").await;
+    late.expect_stream_error("policy-violation").await;
     let refused = metric(&ours, "xmpp_server_refused_connections_total");
     let _none = tokio::net::TcpStream::connect(ours.server.c2s()[0]).await.unwrap();
     until("it is closed", || metric(&ours, "xmpp_server_refused_connections_total") > refused).await;
