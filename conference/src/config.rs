@@ -59,6 +59,9 @@ pub struct Config {
     pub video_leg_kbits: u32,
     /// Whether conference documents say the conference's own URI as well. Default: no.
     pub conf_uris: bool,
+    /// Whether the room's URI in conference documents asks to join it (`?join`, RFC 5122), which programs that take what follows
+    /// `xmpp:` for an address cannot read. Default: yes.
+    pub join_links: bool,
     /// Whether sound is encrypted (SRTP with keys in the description): `required` refuses calls that cannot, `preferred`
     /// takes it where it is offered, `off` never does. Default `preferred`.
     pub srtp: Secrecy,
@@ -161,6 +164,11 @@ pub const KEYS: &[Key] = &[
         "kbit/s of pictures that a leg is sent at most; 0: as it can take",
     ),
     Key::new("conference.conf_uris", "false", "whether conference documents say the conference's own URI"),
+    Key::new(
+        "conference.join_links",
+        "true",
+        "whether the room's URI in conference documents ends in ?join; without it some older programs read it better",
+    ),
     Key::new("conference.srtp", "\"preferred\"", "encrypted sound: required, preferred or off"),
     Key::new("conference.threads", "0", "threads that mix; 0: one for each processor"),
     Key::new("conference.prompts", "true", "whether callers are told things by a voice"),
@@ -199,6 +207,7 @@ impl Default for Config {
             video_streams: 4,
             video_leg_kbits: 0,
             conf_uris: false,
+            join_links: true,
             srtp: Secrecy::Preferred,
             threads: 0,
             prompts: true,

@@ -69,6 +69,8 @@ pub(super) struct Seen {
 pub(super) struct Links {
     /// It has a chat room (RFC 7106).
     pub(super) chat: bool,
+    /// The chat room's URI asks to join it (RFC 5122 §2.5).
+    pub(super) join: bool,
     /// Its own URI is said (RFC 4575 §5.3.1), which those who read the document have already.
     pub(super) call: bool,
 }
@@ -106,7 +108,7 @@ impl View {
             format!("<{name}><entry>{uri}{purpose}</entry></{name}>")
         };
         let call = links.call.then(|| list("conf-uris", &room.to_sip_uri(), "participation"));
-        let chat = format!("{}?join", room.to_xmpp_uri());
+        let chat = room.to_xmpp_uri() + if links.join { "?join" } else { "" };
         let chat = links.chat.then(|| list("service-uris", &chat, "grouptextchat"));
         let description = format!(
             "<conference-description>{}{}{}{}</conference-description>",
@@ -335,7 +337,7 @@ mod tests {
     use super::*;
     use shared_model::RoomAccess;
 
-    const LINKS: Links = Links { chat: true, call: false };
+    const LINKS: Links = Links { chat: true, join: true, call: false };
 
     fn snapshot() -> RoomSnapshot {
         let occupant = |nick: &str, name: &str| Occupant {
@@ -455,11 +457,15 @@ mod tests {
     fn says_where_else_the_conference_is_if_it_is_to() {
         let room = snapshot();
         let of = |chat, call| {
-            View::of(&room.room, None, &[], &Viewer::Trusted, Links { chat, call }).full("sip:dev@x", 0)
+            let links = Links { chat, join: false, call };
+            View::of(&room.room, None, &[], &Viewer::Trusted, links).full("sip:dev@x", 0)
         };
         let conf = "<conf-uris><entry><uri>sip:dev@conference.example.org</uri><purpose>participation</purpose></entry></conf-uris>";
         assert!(of(true, true).contains(&format!("{conf}<service-uris>")));
         assert!(!of(false, false).contains("-uris"));
+        assert!(
+            of(true, false).contains("<uri>xmpp:dev@conference.example.org</uri><purpose>grouptextchat<")
+        );
     }
 
     #[test]

@@ -116,7 +116,12 @@ impl Conference {
 
     /// What a document says of where else the conference is.
     fn links(&self) -> Links {
-        Links { chat: !self.focus.made().has(&self.room), call: self.focus.parts().config.conf_uris }
+        let config = &self.focus.parts().config;
+        Links {
+            chat: !self.focus.made().has(&self.room),
+            join: config.join_links,
+            call: config.conf_uris,
+        }
     }
 
     /// Who is in the call.
