@@ -3,8 +3,8 @@
 //! ```text
 //! conference-info  entity state version
 //! ├─ conference-description   display-text subject conf-uris/entry(uri, purpose = participation)
-//! │                           service-uris/entry(uri, purpose = grouptextchat)
-//! ├─ conference-state         user-count active
+//! │                           service-uris/entry(uri, purpose = grouptextchat) maximum-user-count
+//! ├─ conference-state         user-count active locked
 //! └─ users/user  entity       display-text associated-aors roles endpoint(status, joining-method, media)
 //! ```
 //! What is too long for one document comes in several: the whole with those who fit, and the others as if they came after it (§4.4).
@@ -64,21 +64,25 @@ pub(super) struct Seen {
     pub(super) video: Option<Direction>,
 }
 
-/// Where else the conference is.
+/// What a document says of the conference, whoever is in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Links {
+pub(super) struct Outline {
     /// It has a chat room (RFC 7106).
     pub(super) chat: bool,
     /// The chat room's URI asks to join it (RFC 5122 §2.5).
     pub(super) join: bool,
     /// Its own URI is said (RFC 4575 §5.3.1), which those who read the document have already.
     pub(super) call: bool,
+    /// How many legs it takes (RFC 4575 §5.3.3).
+    pub(super) most: usize,
 }
 
 /// Everything that a document says, before it is text.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct View {
     description: String,
+    /// Nobody joins it but who is a member already (§5.5.3).
+    is_locked: bool,
     users: Vec<User>,
 }
 
@@ -99,7 +103,7 @@ impl View {
         snapshot: Option<&RoomSnapshot>,
         participants: &[Seen],
         viewer: &Viewer,
-        links: Links,
+        outline: Outline,
     ) -> Self {
         let name = snapshot.map_or("", |snapshot| snapshot.name.as_str());
         let subject = snapshot.map_or("", |snapshot| snapshot.subject.as_str());
@@ -107,16 +111,18 @@ impl View {
             let (uri, purpose) = (element("uri", uri), element("purpose", purpose));
             format!("<{name}><entry>{uri}{purpose}</entry></{name}>")
         };
-        let call = links.call.then(|| list("conf-uris", &room.to_sip_uri(), "participation"));
-        let chat = room.to_xmpp_uri() + if links.join { "?join" } else { "" };
-        let chat = links.chat.then(|| list("service-uris", &chat, "grouptextchat"));
+        let call = outline.call.then(|| list("conf-uris", &room.to_sip_uri(), "participation"));
+        let chat = room.to_xmpp_uri() + if outline.join { "?join" } else { "" };
+        let chat = outline.chat.then(|| list("service-uris", &chat, "grouptextchat"));
         let description = format!(
-            "<conference-description>{}{}{}{}</conference-description>",
+            "<conference-description>{}{}{}{}<maximum-user-count>{}</maximum-user-count></conference-description>",
             element("display-text", if name.is_empty() { room.local() } else { name }),
             if subject.is_empty() { String::new() } else { element("subject", subject) },
             call.unwrap_or_default(),
-            chat.unwrap_or_default()
+            chat.unwrap_or_default(),
+            outline.most
         );
+        let is_locked = snapshot.is_some_and(|snapshot| snapshot.access.members_only);
         let occupants = snapshot.map_or(&[][..], |snapshot| &snapshot.occupants);
         let mut users: Vec<User> = Vec::new();
         for Seen { participant, contact, is_speaking, is_called, video } in participants {
@@ -166,7 +172,7 @@ impl View {
                 merge(&mut users, User { entity: uri, about, endpoints, marks: BTreeSet::new() }, "");
             }
         }
-        Self { description, users }
+        Self { description, is_locked, users }
     }
 
     /// The whole, however long it is.
@@ -193,7 +199,8 @@ impl View {
         longest: usize,
     ) -> (String, Self) {
         let description = if self.description == before.description { "" } else { &self.description };
-        let mut known = Self { description: self.description.clone(), users: Vec::new() };
+        let mut known =
+            Self { description: self.description.clone(), is_locked: self.is_locked, users: Vec::new() };
         let mut users = String::new();
         let fits = |users: &String, user: &String| users.is_empty() || users.len() + user.len() <= longest;
         for user in &self.users {
@@ -224,11 +231,11 @@ impl View {
     }
 
     fn print(&self, entity: &str, state: &str, version: u32, description: &str, users: &str) -> String {
-        let count = self.users.len();
+        let (count, is_locked) = (self.users.len(), self.is_locked);
         format!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\r\n<conference-info xmlns=\"{NAMESPACE}\" entity=\"{}\" \
              state=\"{state}\" version=\"{version}\">{description}<conference-state><user-count>{count}</user-count>\
-             <active>true</active></conference-state><users state=\"{state}\">{users}</users></conference-info>\r\n",
+             <active>true</active><locked>{is_locked}</locked></conference-state><users state=\"{state}\">{users}</users></conference-info>\r\n",
             escape(entity)
         )
     }
@@ -337,7 +344,7 @@ mod tests {
     use super::*;
     use shared_model::RoomAccess;
 
-    const LINKS: Links = Links { chat: true, join: true, call: false };
+    const OUTLINE: Outline = Outline { chat: true, join: true, call: false, most: 9 };
 
     fn snapshot() -> RoomSnapshot {
         let occupant = |nick: &str, name: &str| Occupant {
@@ -374,7 +381,7 @@ mod tests {
     #[test]
     fn shows_who_has_text_and_who_has_audio() {
         let room = snapshot();
-        let text = View::of(&room.room, Some(&room), &[alice(Audio::SendReceive)], &Viewer::Trusted, LINKS)
+        let text = View::of(&room.room, Some(&room), &[alice(Audio::SendReceive)], &Viewer::Trusted, OUTLINE)
             .full("sip:dev@x", 0);
         assert!(text.contains("<display-text>R&amp;D</display-text>"), "{text}");
         assert!(
@@ -392,7 +399,7 @@ mod tests {
         let mut empty = room.clone();
         empty.occupants.clear();
         let seen = |viewer| {
-            View::of(&room.room, Some(&empty), &[alice(Audio::SendReceive)], &viewer, LINKS)
+            View::of(&room.room, Some(&empty), &[alice(Audio::SendReceive)], &viewer, OUTLINE)
                 .full("sip:dev@x", 0)
         };
         let of = |name: &str| Viewer::Ordinary(format!("{name}@example.org").parse().ok());
@@ -412,7 +419,7 @@ mod tests {
     fn says_who_speaks_and_whose_hand_is_up() {
         let room = snapshot();
         let text = |seen: Seen| {
-            View::of(&room.room, Some(&room), &[seen], &Viewer::Trusted, LINKS).full("sip:dev@x", 0)
+            View::of(&room.room, Some(&room), &[seen], &Viewer::Trusted, OUTLINE).full("sip:dev@x", 0)
         };
         let quiet = alice(Audio::Muted);
         let clear = "</endpoint><unencrypted xmlns=\"urn:cusax:call:0\"/></user>";
@@ -435,7 +442,7 @@ mod tests {
         let clear = Seen { is_speaking: true, ..alice(Audio::SendReceive) };
         for viewer in [Viewer::Trusted, Viewer::Ordinary(None)] {
             let text = |legs: &[Seen]| {
-                let document = View::of(&room.room, Some(&room), legs, &viewer, LINKS).full("sip:dev@x", 0);
+                let document = View::of(&room.room, Some(&room), legs, &viewer, OUTLINE).full("sip:dev@x", 0);
                 document.split("<user ").find(|user| user.contains("<type>audio")).unwrap().to_owned()
             };
             assert!(text(std::slice::from_ref(&secret)).contains("</endpoint><encrypted"));
@@ -457,8 +464,8 @@ mod tests {
     fn says_where_else_the_conference_is_if_it_is_to() {
         let room = snapshot();
         let of = |chat, call| {
-            let links = Links { chat, join: false, call };
-            View::of(&room.room, None, &[], &Viewer::Trusted, links).full("sip:dev@x", 0)
+            let outline = Outline { chat, join: false, call, most: 9 };
+            View::of(&room.room, None, &[], &Viewer::Trusted, outline).full("sip:dev@x", 0)
         };
         let conf = "<conf-uris><entry><uri>sip:dev@conference.example.org</uri><purpose>participation</purpose></entry></conf-uris>";
         assert!(of(true, true).contains(&format!("{conf}<service-uris>")));
@@ -472,7 +479,7 @@ mod tests {
     fn says_what_changed_and_nothing_else() {
         let room = snapshot();
         let view =
-            |participants: &[_]| View::of(&room.room, Some(&room), participants, &Viewer::Trusted, LINKS);
+            |participants: &[_]| View::of(&room.room, Some(&room), participants, &Viewer::Trusted, OUTLINE);
         let (before, after) = (view(&[alice(Audio::SendReceive)]), view(&[alice(Audio::Muted)]));
         assert_eq!(before.partial(&before, "sip:dev@x", 1), None);
         let (muted, known) = after.partial(&before, "sip:dev@x", 1).unwrap();
@@ -491,7 +498,7 @@ mod tests {
             .map(|n| Occupant { nick: format!("nick-{n}"), ..room.occupants[n % 2].clone() })
             .collect();
         let view =
-            |room: &RoomSnapshot| View::of(&room.room, Some(room), &[], &Viewer::Ordinary(None), LINKS);
+            |room: &RoomSnapshot| View::of(&room.room, Some(room), &[], &Viewer::Ordinary(None), OUTLINE);
         let (all, none) = (view(&room), view(&RoomSnapshot { occupants: Vec::new(), ..room.clone() }));
         let (first, mut known) = all.first("sip:dev@x", 0);
         assert!(first.contains("state=\"full\" version=\"0\"") && first.contains("<user-count>400<"));

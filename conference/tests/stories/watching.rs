@@ -1,8 +1,10 @@
 //! Who watches a conference of many: what one document does not hold comes in the next.
 
-use crate::house::{House, occupant};
-use shared_model::Role;
+use conference::Config;
+use shared_model::{Affiliation, Role, RoomAccess, RoomEvent};
 use sip_core::Name;
+
+use crate::house::{House, ROOM, jid, occupant};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_watches_by_datagrams_hears_of_a_room_that_one_does_not_hold() {
@@ -31,5 +33,28 @@ async fn who_watches_by_datagrams_hears_of_a_room_that_one_does_not_hold() {
     assert_eq!(last.value(Name::SubscriptionState), Some("terminated;reason=timeout"));
     let text = String::from_utf8_lossy(last.body()).into_owned();
     assert!(text.len() < 50_000 && text.contains("<user-count>400</user-count>"), "{}", text.len());
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_watches_hears_how_many_fit_and_whether_the_room_is_for_members() {
+    let house = House::start_with(Config { legs: 7, ..Config::default() }).await;
+    house.affiliations(vec![(jid("carol"), Affiliation::Member)]);
+    let members_only = |is_wanted| {
+        house.access(RoomAccess { members_only: is_wanted, ..RoomAccess::default() });
+        house.happens(RoomEvent::ConfigurationChanged { room: ROOM.parse().unwrap() });
+    };
+    members_only(true);
+    let mut watcher = house.watch("carol").await;
+    let first = watcher.document().await;
+    let count = "<maximum-user-count>7</maximum-user-count></conference-description>";
+    assert!(first.contains(count), "RFC 4575 §5.3.3: {first}");
+    assert!(
+        first.contains("<active>true</active><locked>true</locked></conference-state>"),
+        "§5.5.3: {first}"
+    );
+    members_only(false);
+    let then = watcher.document().await;
+    assert!(then.contains("state=\"partial\"") && then.contains("<locked>false</locked>"), "{then}");
     house.stop().await;
 }

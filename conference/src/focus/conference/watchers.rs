@@ -12,7 +12,7 @@ use sip_endpoint::{Flow, Incoming};
 use super::super::Input;
 use super::super::admission::caller;
 use super::super::dialog::Dialog;
-use super::super::document::{Links, Seen, View, Viewer};
+use super::super::document::{Outline, Seen, View, Viewer};
 use super::super::notifier::{PACKAGE, Subscription, Way};
 use super::super::participant::Participant;
 use super::Conference;
@@ -98,7 +98,7 @@ impl Conference {
         let mut subscription = self.subscriptions.remove(at);
         let shown = self.shown();
         let viewer = Viewer::of(self.snapshot.as_ref(), subscription.jid.as_ref());
-        let view = View::of(&self.room, self.snapshot.as_ref(), &shown, &viewer, self.links());
+        let view = View::of(&self.room, self.snapshot.as_ref(), &shown, &viewer, self.outline());
         let contact = self.contact();
         let begun = in_dialog(&mut self.participants, &mut subscription.way, &contact);
         if let Some((mut notify, flow)) = begun {
@@ -110,17 +110,18 @@ impl Conference {
     /// The whole document, for an occupant who asks for it in the chat (XEP-0298 §6).
     pub(super) fn document_for(&self, viewer: &BareJid) -> String {
         let viewer = Viewer::of(self.snapshot.as_ref(), Some(viewer));
-        let view = View::of(&self.room, self.snapshot.as_ref(), &self.shown(), &viewer, self.links());
+        let view = View::of(&self.room, self.snapshot.as_ref(), &self.shown(), &viewer, self.outline());
         view.full(&self.room.to_sip_uri(), 0)
     }
 
-    /// What a document says of where else the conference is.
-    fn links(&self) -> Links {
+    /// What a document says of the conference, whoever is in it.
+    fn outline(&self) -> Outline {
         let config = &self.focus.parts().config;
-        Links {
+        Outline {
             chat: !self.focus.made().has(&self.room),
             join: config.join_links,
             call: config.conf_uris,
+            most: config.legs,
         }
     }
 
@@ -153,12 +154,12 @@ impl Conference {
         self.told = (self.snapshot.clone(), shown.clone());
         let mut views: HashMap<Viewer, View> = HashMap::new();
         let entity = self.room.to_sip_uri();
-        let (contact, links) = (self.contact(), self.links());
+        let (contact, outline) = (self.contact(), self.outline());
         let mut due = Vec::new();
         for subscription in &mut self.subscriptions {
             let viewer = Viewer::of(self.snapshot.as_ref(), subscription.jid.as_ref());
             let view = views.entry(viewer).or_insert_with_key(|viewer| {
-                View::of(&self.room, self.snapshot.as_ref(), &shown, viewer, links)
+                View::of(&self.room, self.snapshot.as_ref(), &shown, viewer, outline)
             });
             if !subscription.is_behind(view) {
                 continue;
