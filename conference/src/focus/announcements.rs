@@ -154,8 +154,8 @@ async fn say(mixer: &Mixer, mut heard: mpsc::Receiver<Heard>, what: Announcement
                 pause = LONGEST;
             }
             notice = heard.recv() => match notice {
-                Some(Heard::Prompted(_)) if what != Announcement::Confirm => return 480,
-                Some(Heard::Prompted(_)) => pause = AGAIN,
+                Some(Heard::Prompted(..)) if what != Announcement::Confirm => return 480,
+                Some(Heard::Prompted(..)) => pause = AGAIN,
                 Some(Heard::Key(_, '1')) if what == Announcement::Confirm => return 480,
                 Some(Heard::Key(..)) if what == Announcement::Confirm => return 603,
                 Some(_) => {}

@@ -50,8 +50,8 @@ pub enum Spoken {
     Impostor(LegId),
     /// A key was pressed.
     Key(LegId, char),
-    /// All prompts of a leg were said.
-    Prompted(LegId),
+    /// All that a leg was told was said; which number the last that stood instead of others had.
+    Prompted(LegId, u64),
     /// Another one speaks, or nobody does.
     Speaker(Option<LegId>),
     /// A leg was taken out; so well it went.
@@ -103,6 +103,8 @@ struct Leg {
     /// What it is told, and how many frames of the first were said.
     words: Vec<Word>,
     said: usize,
+    /// The number of what it was told last instead of others.
+    serial: u64,
     recording: Told,
     worth: Worth,
     is_reported: bool,
@@ -140,6 +142,7 @@ impl Legs {
             limiter: Limiter::new(),
             words: Vec::new(),
             said: 0,
+            serial: 0,
             recording: Told::Nothing,
             worth: Worth::Nothing,
             is_reported: false,
@@ -195,11 +198,12 @@ impl Legs {
         }
     }
 
-    /// Says this to a leg, instead of what it is being told.
-    pub fn tell(&mut self, id: LegId, words: Vec<Word>) {
+    /// Says this to a leg, instead of what it is being told; its end is told with its number.
+    pub fn tell(&mut self, id: LegId, words: Vec<Word>, serial: u64) {
         self.hush(id);
         let Some(leg) = self.find(id) else { return };
         leg.words.extend(words);
+        leg.serial = serial;
     }
 
     /// Stops what a leg is being told.
@@ -319,7 +323,7 @@ impl Legs {
             if leg.is_told() {
                 leg.said = 0;
                 // The focus waits for it with a deadline of its own.
-                let _ = notice(Spoken::Prompted(leg.id));
+                let _ = notice(Spoken::Prompted(leg.id, leg.serial));
             }
             counters.add(leg.rtp.take_counters());
         }
@@ -453,3 +457,50 @@ const BEHIND: i32 = 3;
 const MOST_PROMPTS: usize = 4;
 /// What `said` is when the last prompt ended.
 const TOLD: usize = usize::MAX;
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+
+    use super::*;
+    use crate::media::codec::{Encoding, Format};
+    use crate::media::leg::UnboundLeg;
+
+    #[test]
+    fn what_was_said_to_its_end_is_told_with_its_number() {
+        let ip = IpAddr::from(Ipv4Addr::LOCALHOST);
+        let phone = UdpSocket::bind((ip, 0)).unwrap();
+        let negotiated = Negotiated {
+            encoding: Encoding::of(Format::Pcmu),
+            payload_type: 0,
+            remote: phone.local_addr().unwrap(),
+            reports: None,
+            events: None,
+            noise: None,
+            level: None,
+            crypto: None,
+            dtls: None,
+            extended: Default::default(),
+        };
+        let rtp = UnboundLeg::bind(&"36000-36998".parse().unwrap(), ip).unwrap();
+        let (mut legs, id) = (Legs::new(Duration::from_secs(60)), LegId(7));
+        legs.add(id, rtp.start(negotiated, None, 1, Instant::now()).unwrap(), Gate::Open, Peer::Listens);
+        let ends = |legs: &mut Legs, ticks: usize| {
+            let mut ends = Vec::new();
+            for _ in 0..ticks {
+                legs.tick(Instant::now(), |spoken| {
+                    ends.extend(matches!(spoken, Spoken::Prompted(..)).then_some(spoken));
+                    true
+                });
+            }
+            ends
+        };
+        legs.tell(id, Word::number(1), 1);
+        assert_eq!(ends(&mut legs, 60), [Spoken::Prompted(id, 1)]);
+        // The end of what another takes the place of is none.
+        legs.tell(id, Word::number(2), 2);
+        assert_eq!(ends(&mut legs, 3), []);
+        legs.tell(id, Word::number(3), 3);
+        assert_eq!(ends(&mut legs, 60), [Spoken::Prompted(id, 3)]);
+    }
+}

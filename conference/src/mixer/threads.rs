@@ -38,8 +38,8 @@ pub enum Command {
     Renegotiate(LegId, Box<Negotiated>, Peer),
     /// A leg is told something.
     Prompt(LegId, Prompt),
-    /// A leg is told this, instead of what it is being told.
-    Tell(LegId, Vec<Word>),
+    /// A leg is told this, instead of what it is being told; its end is told with this number.
+    Tell(LegId, Vec<Word>, u64),
     /// What it is told stops.
     Hush(LegId),
     /// The mix is written down for who knows of it, or not any more.
@@ -201,7 +201,7 @@ impl Worker {
             Command::SetGain(id, decibels) => legs.set_gain(id, decibels),
             Command::Renegotiate(id, negotiated, peer) => legs.renegotiate(id, *negotiated, peer, now),
             Command::Prompt(id, prompt) => legs.prompt(id, prompt),
-            Command::Tell(id, words) => legs.tell(id, words),
+            Command::Tell(id, words, serial) => legs.tell(id, words, serial),
             Command::Hush(id) => legs.hush(id),
             Command::Record(tape) => legs.record(tape),
             Command::Announce(tape) => legs.announce(tape),

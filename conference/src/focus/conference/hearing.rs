@@ -21,8 +21,8 @@ pub(super) struct Hearing {
     messages: Vec<KeptMessage>,
     at: usize,
     phase: Phase,
-    /// When what is said now was begun.
-    since: Instant,
+    /// The number of what is said now.
+    serial: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +39,7 @@ enum Phase {
 
 impl Hearing {
     pub(super) fn new() -> Self {
-        Self { messages: Vec::new(), at: 0, phase: Phase::Before, since: Instant::now() }
+        Self { messages: Vec::new(), at: 0, phase: Phase::Before, serial: 0 }
     }
 }
 
@@ -87,12 +87,9 @@ impl Conference {
         self.speak(leg, Phase::Before, words).await;
     }
 
-    /// All that was to be said was said.
-    pub(super) async fn was_said(&mut self, leg: LegId) {
-        let Some(hearing) = self.hearing() else { return };
-        if hearing.since.elapsed() < BRIEFEST {
-            return; // of what was said before
-        }
+    /// All that was to be said was said, or what was said before that.
+    pub(super) async fn was_said(&mut self, leg: LegId, serial: u64) {
+        let Some(hearing) = self.hearing().filter(|hearing| hearing.serial == serial) else { return };
         match hearing.phase {
             Phase::Before => self.say_message(leg).await,
             Phase::Message => {
@@ -211,10 +208,10 @@ impl Conference {
     async fn speak(&mut self, leg: LegId, phase: Phase, words: Vec<Word>) {
         let Some(mailbox) = &mut self.mailbox else { return };
         mailbox.until = None;
-        if let Some(hearing) = &mut mailbox.hearing {
-            (hearing.phase, hearing.since) = (phase, Instant::now());
-        }
-        self.mixer.tell(Command::Tell(leg, words)).await;
+        let Some(hearing) = &mut mailbox.hearing else { return };
+        (hearing.phase, hearing.serial) = (phase, hearing.serial + 1);
+        let tell = Command::Tell(leg, words, hearing.serial);
+        self.mixer.tell(tell).await;
     }
 
     /// Hangs up after a last word.
@@ -275,8 +272,6 @@ fn about(message: &KeptMessage, now: SystemTime) -> Vec<Word> {
 const OVER: &str = "Mailbox Closed";
 /// A key is waited for no longer, nor the end of a last word.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Nothing is said in less.
-const BRIEFEST: Duration = Duration::from_millis(100);
 /// Digits of a number (E.164).
 const MOST_DIGITS: usize = 15;
 

@@ -77,9 +77,9 @@ impl Conference {
     }
 
     /// All that was to be said was said.
-    pub(super) async fn prompted_at_mailbox(&mut self, leg: LegId) {
+    pub(super) async fn prompted_at_mailbox(&mut self, leg: LegId, serial: u64) {
         match self.mailbox.as_ref().is_some_and(|mailbox| mailbox.hearing.is_some()) {
-            true => self.was_said(leg).await,
+            true => self.was_said(leg, serial).await,
             false => self.take_message(leg).await,
         }
     }

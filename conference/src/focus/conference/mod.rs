@@ -174,12 +174,12 @@ impl Conference {
             Spoken::Silent(leg) => self.end_silent(leg).await,
             Spoken::Impostor(leg) => self.end_impostor(leg).await,
             Spoken::Key(leg, key) => self.press(leg, key).await,
-            Spoken::Prompted(leg) => {
+            Spoken::Prompted(leg, serial) => {
                 let ending = self.participants.iter().find(|p| p.leg == leg).and_then(|p| p.ending);
                 if let Some((_, reason)) = ending {
                     self.hang_up(leg, reason).await;
                 } else if self.mailbox.is_some() {
-                    self.prompted_at_mailbox(leg).await;
+                    self.prompted_at_mailbox(leg, serial).await;
                 }
             }
             Spoken::Speaker(leg) => {
