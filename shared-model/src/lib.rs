@@ -50,7 +50,7 @@ pub use spec::{Coverage, Document, Spec};
 pub use telephony::{Meaning, NumberRoute, Plan, Price, Telephony, TrunkState};
 pub use timelines::{Diagnosis, Doctor, Happened, NotLooked, Past, Timelines};
 pub use visibility::{FoundBy, Visibility, finds};
-pub use voicemail::{KeptMessage, Mailboxes, VoiceMessage, VoiceMessages, Waiting};
+pub use voicemail::{KeptMessage, Mailboxes, Said, Unrecorded, VoiceMessage, VoiceMessages, Waiting};
 
 /// An answer that is still being looked up; what the directory traits return, so that they stay object-safe.
 pub type Pending<'a, T> = std::pin::Pin<Box<dyn std::future::Future<Output = T> + Send + 'a>>;

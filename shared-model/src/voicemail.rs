@@ -11,11 +11,23 @@ pub struct VoiceMessage {
     pub from: Option<BareJid>,
     /// How they are shown: a name, an address, or a number.
     pub caller: String,
+    /// What they said.
+    pub said: Result<Said, Unrecorded>,
+}
+
+/// What was recorded of a caller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said {
     /// How long it is.
     pub duration: Duration,
     /// Opus in Ogg (RFC 7845).
     pub sound: Vec<u8>,
 }
+
+/// What a caller said could not be recorded: all that there is of it is that they called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it could not be recorded")]
+pub struct Unrecorded;
 
 /// What waits in a mailbox (RFC 3842 §5.2).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -47,7 +59,7 @@ pub struct KeptMessage {
 pub trait VoiceMessages: Send + Sync {
     /// Whether an account wants that callers whom it does not answer may leave a message.
     fn wants<'a>(&'a self, owner: &'a BareJid) -> Pending<'a, bool>;
-    /// Keeps a message, and tells its owner.
+    /// Keeps a message, and tells its owner: also of one that could not be recorded or kept, which is an error.
     fn keep<'a>(&'a self, owner: &'a BareJid, message: VoiceMessage) -> Pending<'a, Result<(), Unavailable>>;
     /// What waits for an account.
     fn waiting<'a>(&'a self, owner: &'a BareJid) -> Pending<'a, Result<Waiting, Unavailable>>;

@@ -14,7 +14,7 @@ mod unheard;
 
 use std::sync::Arc;
 
-use shared_model::{BareJid, Pending, Spec, Unavailable, VoiceMessage, VoiceMessages, Waiting};
+use shared_model::{BareJid, Pending, Spec, Unavailable, Unrecorded, VoiceMessage, VoiceMessages, Waiting};
 use shared_runtime::unix_millis;
 use shared_store::{Expected, StoreError};
 use xmpp_core::{Element, Jid, Kind, Stanza, ns};
@@ -70,9 +70,10 @@ pub(crate) async fn want(server: &Server, owner: &str, is_wanted: bool) -> Resul
 }
 
 async fn keep(server: &Server, owner: &BareJid, message: VoiceMessage) -> Result<(), Unavailable> {
-    let VoiceMessage { from, caller, duration, sound } = message;
+    let VoiceMessage { from, caller, said } = message;
+    let of = said.as_ref().map(|said| (said.duration, said.sound.len()));
+    let (duration, size) = of.unwrap_or_default();
     let about = format!("Voice message from {caller}, {} s", duration.as_secs().max(1));
-    let size = sound.len();
     let id = server.new_id();
     let to = owner.as_str().parse::<Jid>().map_err(|_| Unavailable)?;
     // Who is not known to us speaks by the domain, and so it is whose conversation has the message.
@@ -85,8 +86,11 @@ async fn keep(server: &Server, owner: &BareJid, message: VoiceMessage) -> Result
         at: unix_millis(),
         ..Kept::default()
     };
-    let left = leave(server, owner.as_str(), sound, kept).await;
-    let said = match &left {
+    let left = match said {
+        Ok(said) => leave(server, owner.as_str(), said.sound, kept).await,
+        Err(unrecorded) => Err(Lost::Unrecorded(unrecorded)),
+    };
+    let told = match &left {
         Ok(left) => {
             let file = Element::new("file", METADATA)
                 .text_child("media-type", MEDIA_TYPE)
@@ -115,7 +119,7 @@ async fn keep(server: &Server, owner: &BareJid, message: VoiceMessage) -> Result
     let domain = || server.voice_to(&to);
     // What was lost the caller did not say: the domain does.
     let from = from.filter(|_| left.is_ok()).and_then(|jid| jid.as_str().parse::<Jid>().ok()).or_else(domain);
-    route::route(server, said.addressed(from.as_ref(), Some(&to)).with_id(Some(&id))).await;
+    route::route(server, told.addressed(from.as_ref(), Some(&to)).with_id(Some(&id))).await;
     left.map_err(|_| Unavailable)?;
     kept::tell(server, owner.as_str()).await;
     Ok(())
@@ -123,9 +127,6 @@ async fn keep(server: &Server, owner: &BareJid, message: VoiceMessage) -> Result
 
 /// The sound is among the owner's files, and waits to be heard; or neither.
 async fn leave(server: &Server, owner: &str, sound: Vec<u8>, kept: Kept) -> Result<LeftHere, Lost> {
-    if sound.is_empty() {
-        return Err(Lost::Unrecorded);
-    }
     let before = kept::waiting(server, owner).await.map_err(Lost::Store)?;
     if before.new as usize >= MOST_WAITING {
         return Err(Lost::Full);
@@ -146,7 +147,7 @@ async fn leave(server: &Server, owner: &str, sound: Vec<u8>, kept: Kept) -> Resu
 enum Lost {
     /// So many wait.
     Full,
-    Unrecorded,
+    Unrecorded(Unrecorded),
     File(Unkept),
     Store(StoreError),
 }
@@ -160,7 +161,7 @@ impl Lost {
             Self::File(Unkept::Closed) => "no files are kept here",
             Self::File(Unkept::Disk(_)) => "the disk refused it",
             Self::File(Unkept::Store(_)) | Self::Store(_) => "the store refused it",
-            Self::Unrecorded => "it could not be recorded",
+            Self::Unrecorded(_) => "it could not be recorded",
         }
     }
 }

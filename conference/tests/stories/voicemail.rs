@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::house::{House, tone_in};
 use conference::Config;
-use shared_model::{Correlation, Fact, KeptMessage, MailboxEvent, Mailboxes, Waiting};
+use shared_model::{Correlation, Fact, KeptMessage, MailboxEvent, Mailboxes, Said, Waiting};
 use sip_core::Name;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -27,9 +27,9 @@ async fn what_a_caller_says_after_the_tone_is_kept() {
     assert_eq!(alice.send("BYE", &[]).await.status(), 200);
     let (owner, message) = house.messages.until(1).await.remove(0);
     assert_eq!((owner, message.from), (crate::house::jid("bob"), Some(crate::house::jid("alice"))));
-    let length = message.duration;
+    let Said { duration: length, sound } = message.said.unwrap();
     assert!((Duration::from_millis(1_500)..Duration::from_millis(4_500)).contains(&length), "{length:?}");
-    assert!(tone_in(&message.sound, 700.0) > 2_000.0 && tone_in(&message.sound, 1_000.0) < 500.0);
+    assert!(tone_in(&sound, 700.0) > 2_000.0 && tone_in(&sound, 1_000.0) < 500.0);
     assert_eq!(house.invite("carol", &uri).await, 404, "and not for another later");
     house.stop().await;
 }
@@ -126,7 +126,7 @@ async fn a_message_ends_when_its_caller_vanishes() {
     let mut phones = [alice];
     crate::house::talk::<1>(&mut phones, 60);
     let (_, message) = house.messages.until(1).await.remove(0);
-    let length = message.duration;
+    let length = message.said.unwrap().duration;
     assert!((Duration::from_millis(900)..Duration::from_millis(1_800)).contains(&length), "{length:?}");
     house.stop().await;
 }
@@ -143,7 +143,7 @@ async fn a_message_has_an_end() {
     crate::house::talk::<1>(&mut phones, 60);
     phones[0].request("BYE").await;
     let (_, message) = house.messages.until(1).await.remove(0);
-    assert!(message.duration <= Duration::from_secs(1));
+    assert!(message.said.unwrap().duration <= Duration::from_secs(1));
     house.stop().await;
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::common::counted::counted;
 use crate::common::http::{self, ask};
 use crate::common::{Client, DOMAIN, Served, attribute, serve, serve_over, serve_with};
-use shared_model::{BareJid, Event, MailboxEvent, OwnChatError, VoiceMessage, Waiting};
+use shared_model::{BareJid, Event, MailboxEvent, OwnChatError, Said, Unrecorded, VoiceMessage, Waiting};
 use shared_runtime::bus::{Heard, Subscription};
 use shared_store::Store;
 use xmpp_server::{Config, UploadConfig};
@@ -18,8 +18,8 @@ fn bob() -> BareJid {
 
 fn message(from: Option<&str>, caller: &str) -> VoiceMessage {
     let from = from.map(|name| format!("{name}@example.org").parse().unwrap());
-    let duration = Duration::from_millis(12_340);
-    VoiceMessage { from, caller: caller.to_owned(), duration, sound: b"OggS and so on".to_vec() }
+    let said = Said { duration: Duration::from_millis(12_340), sound: b"OggS and so on".to_vec() };
+    VoiceMessage { from, caller: caller.to_owned(), said: Ok(said) }
 }
 
 async fn set(client: &mut Client, value: &str) -> String {
@@ -265,7 +265,7 @@ async fn who_called_is_said_when_the_disk_refuses_what_they_said() {
         .expect(&["<message", "Alice called and could not leave a message: the disk refused it."])
         .await;
     assert!(said.contains("from='example.org'"), "{said}");
-    let nothing = VoiceMessage { sound: Vec::new(), ..message(None, "+33123456789") };
+    let nothing = VoiceMessage { said: Err(Unrecorded), ..message(None, "+33123456789") };
     assert!(messages.keep(&bob(), nothing).await.is_err());
     client
         .expect(&["<message", "+33123456789 called and could not leave a message: it could not be recorded."])

@@ -10,7 +10,7 @@
 
 use std::time::{Duration, Instant};
 
-use shared_model::{BareJid, VoiceMessage};
+use shared_model::{BareJid, Said, Unrecorded, VoiceMessage};
 
 use super::super::Input;
 use super::super::admission::Caller;
@@ -189,23 +189,22 @@ impl Conference {
                 Some(message) => message.await.unwrap_or_else(|_| Err(std::io::ErrorKind::Other.into())),
                 None => Err(std::io::Error::other("its tape did not begin")),
             };
-            let (duration, sound) = match recorded {
+            let said = match recorded {
                 Ok(recorded) if recorded.spoken < LEAST => {
                     span.in_scope(|| tracing::info!("the caller left no message"));
-                    (Duration::ZERO, None)
+                    None
                 }
-                Ok(recorded) => (recorded.duration, Some(recorded.out)),
+                Ok(recorded) => Some(Ok(Said { duration: recorded.duration, sound: recorded.out })),
                 Err(error) => {
                     span.in_scope(|| tracing::error!(%error, "a message was not recorded"));
-                    (Duration::ZERO, Some(Vec::new()))
+                    Some(Err(Unrecorded))
                 }
             };
-            let seconds = duration.as_secs();
-            let fate = match sound {
+            let fate = match said {
                 None => Fate::Nothing,
-                Some(sound) => {
-                    let message = VoiceMessage { from, caller, duration, sound };
-                    match messages.keep(&call.owner, message).await {
+                Some(said) => {
+                    let seconds = said.as_ref().map_or(0, |said| said.duration.as_secs());
+                    match messages.keep(&call.owner, VoiceMessage { from, caller, said }).await {
                         Ok(()) => {
                             span.in_scope(|| tracing::info!(seconds, "the caller left a message"));
                             Fate::Kept
