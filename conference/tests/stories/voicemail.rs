@@ -175,14 +175,19 @@ async fn a_mailbox_takes_two_calls_at_once() {
 
 /// Two messages of bob's, a tone each, the older one first; and one of alice's.
 fn fill(house: &House) {
-    for (at, owner, hertz) in [(1_000, "bob", 440.0), (2_000, "bob", 600.0), (3_000, "alice", 800.0)] {
-        let mut writer = conference::media::ogg::Writer::begin(Vec::new(), 7).unwrap();
-        let mut tone = conference::mixer::Tone::new(hertz, 6_000.0);
-        (0..50).for_each(|_| writer.write(&tone.next_frame()).unwrap());
-        let message = KeptMessage { id: at.to_string(), at, ..KeptMessage::default() };
-        let sound = writer.finish().unwrap();
-        house.messages.old.lock().unwrap().push((crate::house::jid(owner), message, sound));
+    for one in [(1_000, "bob", 440.0), (2_000, "bob", 600.0), (3_000, "alice", 800.0)] {
+        leave(house, one);
     }
+}
+
+/// A message that is a tone.
+fn leave(house: &House, (at, owner, hertz): (i64, &str, f64)) {
+    let mut writer = conference::media::ogg::Writer::begin(Vec::new(), 7).unwrap();
+    let mut tone = conference::mixer::Tone::new(hertz, 6_000.0);
+    (0..50).for_each(|_| writer.write(&tone.next_frame()).unwrap());
+    let message = KeptMessage { id: at.to_string(), at, ..KeptMessage::default() };
+    let sound = writer.finish().unwrap();
+    house.messages.old.lock().unwrap().push((crate::house::jid(owner), message, sound));
 }
 
 impl House {
@@ -323,5 +328,24 @@ async fn a_message_that_cannot_be_read_is_not_heard_and_can_be_erased() {
     house.until_old(|old| old[0] == ("1000", false)).await;
     bob.press("7");
     house.until_old(|old| old == [("2000", false), ("3000", false)]).await;
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_left_while_its_owner_listens_is_heard_in_the_same_call() {
+    let house = House::start_with(Config::default()).await;
+    fill(&house);
+    let mut bob = house.phone_of("bob", 440.0).await;
+    assert_eq!(bob.invite(&house.focus.watched()).await.status(), 200);
+    bob.loudness(20);
+    bob.press("1");
+    bob.loudness(20);
+    leave(&house, (4_000, "bob", 800.0));
+    // On from both that were there, and from the third.
+    bob.press("111");
+    let expected = [("1000", true), ("2000", true), ("3000", false), ("4000", true)];
+    house.until_old(|old| old == expected).await;
+    bob.press("77");
+    house.until_old(|old| old == expected).await;
     house.stop().await;
 }

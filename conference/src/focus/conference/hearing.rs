@@ -3,11 +3,12 @@
 //! In    the call of whoever the proxy proved, keys, the ends of what was said.
 //! Out   how many messages there are, the new ones first; of each which it is, whose number left it if that is one, how long ago, and
 //!       itself. `1` goes on, and after the last begins again; `5` says one again, `7` erases it, `#` ends the call.
-//! State the list as it was when the call came. A message was heard when it was said to its end, or its owner went on from it.
+//! State the list as it was when the call came; at its end is what was left since. A message was heard when it was said to its end, or its owner went on from it.
 //! Errors 403 for whom no account proves, 480 where prompts are off; a mailbox that cannot be read is told of.
 //!
 //! Times are told as how long ago: the service does not know what time it is where its owner is.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use shared_model::{BareJid, KeptMessage, OwnChatError};
@@ -19,6 +20,8 @@ use crate::mixer::{Command, LegId, Prompt, Sound, Word};
 /// Where the owner is in their mailbox.
 pub(super) struct Hearing {
     messages: Vec<KeptMessage>,
+    /// Those that are, or were, among them.
+    known: HashSet<String>,
     at: usize,
     phase: Phase,
     /// The number of what is said now.
@@ -39,7 +42,14 @@ enum Phase {
 
 impl Hearing {
     pub(super) fn new() -> Self {
-        Self { messages: Vec::new(), at: 0, phase: Phase::Before, serial: 0 }
+        Self { messages: Vec::new(), known: HashSet::new(), at: 0, phase: Phase::Before, serial: 0 }
+    }
+}
+
+impl Hearing {
+    fn add(&mut self, messages: Vec<KeptMessage>) {
+        self.known.extend(messages.iter().map(|message| message.id.clone()));
+        self.messages.extend(messages);
     }
 }
 
@@ -82,7 +92,7 @@ impl Conference {
         let mut words = vec![Word::Prompt(Prompt::YouHave)];
         words.extend(counts.into_iter().filter(|(count, ..)| *count > 0).flat_map(counted));
         if let Some(hearing) = self.hearing() {
-            hearing.messages = messages;
+            hearing.add(messages);
         }
         self.speak(leg, Phase::Before, words).await;
     }
@@ -114,12 +124,16 @@ impl Conference {
                 if hearing.phase == Phase::Message {
                     self.heard().await;
                 }
-                let Some(hearing) = self.hearing() else { return };
-                hearing.at = match hearing.phase {
-                    Phase::Before => hearing.at,
-                    _ if hearing.at < count => hearing.at + 1,
+                let Some(Hearing { at, phase, .. }) = self.hearing() else { return };
+                let next = match (*phase, *at) {
+                    (Phase::Before, at) => at,
+                    (_, at) if at < count => at + 1,
+                    (_, at) if self.look_again().await > 0 => at,
                     _ => 0,
                 };
+                if let Some(hearing) = self.hearing() {
+                    hearing.at = next;
+                }
                 self.say_message(leg).await;
             }
             '5' => {
@@ -158,6 +172,10 @@ impl Conference {
     async fn say_message(&mut self, leg: LegId) {
         let Some((owner, chat)) = self.owner().zip(self.own_chat()) else { return };
         loop {
+            let is_at_end = self.hearing().is_some_and(|hearing| hearing.at >= hearing.messages.len());
+            if is_at_end {
+                self.look_again().await;
+            }
             let Some(hearing) = self.hearing() else { return };
             if hearing.messages.is_empty() {
                 return self.end_hearing(leg, Prompt::MailboxEmpty).await;
@@ -190,6 +208,21 @@ impl Conference {
                 }
             }
         }
+    }
+
+    /// Puts what was left since at the end: how many messages.
+    async fn look_again(&mut self) -> usize {
+        let Some((owner, chat)) = self.owner().zip(self.own_chat()) else { return 0 };
+        let mut messages = chat.voice_messages(&owner).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "it is not known whether an owner has heard all messages");
+            Vec::new()
+        });
+        let Some(hearing) = self.hearing() else { return 0 };
+        messages.retain(|message| !hearing.known.contains(&message.id));
+        messages.sort_by_key(|message| message.at);
+        let count = messages.len();
+        hearing.add(messages);
+        count
     }
 
     /// The message where the owner is was heard.
