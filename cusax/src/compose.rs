@@ -305,6 +305,7 @@ async fn start_conference(
         own_chat: chat.map(XmppServer::own_chat),
         srtp: config.domains.iter().filter_map(|domain| Some((domain.name.clone(), domain.srtp?))).collect(),
         accounts: ground.auth.directory.clone(),
+        audit: ground.auth.audit.clone(),
         bus: ground.bus.clone(),
         metrics: conference::metrics::Metrics::new(&ground.registry)?,
         random: shared_runtime::random,

@@ -40,7 +40,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::Instant;
 
 use dashmap::{DashMap, Entry};
-use shared_auth::Directory;
+use shared_auth::{Audit, Directory};
 use shared_model::{
     AccountId, BareJid, CallOutError, ConferenceDirectory, ConferenceSnapshot, Deed, Fact, Moderation,
     ModerationError, OwnChat, Pending, RoomAddress, RoomDirectory, RoomEvent, Unavailable, VoiceMessages,
@@ -84,6 +84,8 @@ pub struct Parts {
     pub srtp: HashMap<String, Secrecy>,
     /// Answers whose AOR a caller has.
     pub accounts: Directory,
+    /// Notes what owners of mailboxes erase.
+    pub audit: Audit,
     /// Where facts go.
     pub bus: Bus<Fact>,
     /// What is counted.

@@ -349,3 +349,23 @@ async fn what_is_left_while_its_owner_listens_is_heard_in_the_same_call() {
     house.until_old(|old| old == expected).await;
     house.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_its_owner_erases_by_a_key_is_noted() {
+    let house = House::start_with(Config::default()).await;
+    fill(&house);
+    let mut bob = house.phone_of("bob", 440.0).await;
+    assert_eq!(bob.invite(&house.focus.watched()).await.status(), 200);
+    bob.loudness(20);
+    bob.press("1");
+    bob.loudness(20);
+    bob.press("7");
+    bob.press("#");
+    bob.request("BYE").await;
+    let noted = house.auth.audit.page(None, 10).await.unwrap();
+    let noted: Vec<_> =
+        noted.iter().map(|(_, entry)| ["who", "from", "what", "on"].map(|key| &entry[key])).collect();
+    let expected = ["bob@example.org", "127.0.0.1", "voice message removed", "bob@example.org 1000"];
+    assert_eq!(noted, [expected]);
+    house.stop().await;
+}

@@ -11,6 +11,7 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use shared_auth::By;
 use shared_model::{BareJid, KeptMessage, OwnChatError};
 
 use super::super::admission::Caller;
@@ -144,7 +145,11 @@ impl Conference {
             '7' if hearing.at < count && hearing.phase != Phase::Before => {
                 let message = hearing.messages.remove(hearing.at);
                 let Some((owner, chat)) = self.owner().zip(self.own_chat()) else { return };
-                match chat.remove_voice_message(&owner, &message.id).await {
+                let erased = chat.remove_voice_message(&owner, &message.id).await;
+                if erased.is_ok() {
+                    self.note_erased(leg, &message.id).await;
+                }
+                match erased {
                     Ok(()) | Err(OwnChatError::Nothing) => {
                         self.speak(leg, Phase::Before, vec![Word::Prompt(Prompt::MailboxErased)]).await;
                     }
@@ -157,6 +162,14 @@ impl Conference {
             '#' => self.end_hearing(leg, Prompt::Goodbye).await,
             _ => {}
         }
+    }
+
+    /// As pages and programs note it.
+    async fn note_erased(&self, leg: LegId, id: &str) {
+        let Some(owner) = self.participants.iter().find(|participant| participant.leg == leg) else { return };
+        let Some(card) = &owner.caller.card else { return };
+        let (by, on) = (By::from(card).at(owner.source), format!("{} {id}", card.aor));
+        self.focus.parts().audit.note(by, "voice message removed", on).await;
     }
 
     /// No key came, or no end of the last word.

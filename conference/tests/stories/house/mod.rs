@@ -144,6 +144,7 @@ impl House {
             own_chat: Some(messages.clone()),
             srtp: srtp.iter().map(|(domain, secrecy)| ((*domain).to_owned(), *secrecy)).collect(),
             accounts: auth.directory.clone(),
+            audit: auth.audit.clone(),
             bus: bus.clone(),
             metrics: Metrics::new(&registry).unwrap(),
             random: self::random,
