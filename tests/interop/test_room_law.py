@@ -133,6 +133,10 @@ def test_keys_of_a_phone_hold_in_the_chat_and_a_password_of_the_chat_at_the_phon
         await alice.saw(does("audio"), "that bob is in the call")
         await asyncio.to_thread(press, alices, "*5")
         await alice.saw(does("muted"), "that bob is muted")
+        # He has a voice in the chat all the while: giving it lifts what muted him in the call.
+        alice.presences.clear()
+        await alice.set_role(ROOM, "bob", "participant")
+        await alice.saw(lambda p: does("audio")(p) and not does("muted")(p), "that bob is heard again")
 
         form = await alice.plugin["xep_0045"].get_room_config(ROOM)
         form["type"] = "submit"

@@ -5,7 +5,7 @@
 //! | `*6` | mute oneself, and be heard again |
 //! | `*9` | raise one's hand, and lower it |
 //! | `*2`, `*8` | be heard quieter, or louder, by 3 dB each time, at most 12 |
-//! | `*5` | a moderator mutes everybody else; each may be heard again by `*6` |
+//! | `*5` | a moderator mutes everybody else; each may be heard again by `*6`, or when the chat gives them a voice |
 //! | `*7` | a moderator has the conference recorded, and ends that |
 //!
 //! A PIN is right as soon as all of it is typed; `#` ends one that is wrong, `*` begins anew.

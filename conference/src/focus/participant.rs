@@ -64,8 +64,7 @@ pub(super) struct Participant {
     pub(super) payer: Option<Payer>,
     /// The leg is in the mix, and was told as a fact.
     pub(super) is_joined: bool,
-    /// They muted themselves, or a moderator muted all.
-    pub(super) is_muted: bool,
+    pub(super) muted: Option<MutedBy>,
     /// An administrator of the service muted them, who have no account by which the room could.
     pub(super) is_silenced: bool,
     pub(super) is_hand_up: bool,
@@ -88,6 +87,14 @@ pub(super) struct Participant {
     pub(super) asking: Asking,
     /// They hear a last word until then at most; why the leg ends.
     pub(super) ending: Option<(Instant, &'static str)>,
+}
+
+/// Who muted somebody by a key; they are heard again when they want.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum MutedBy {
+    Themselves,
+    /// Whoever gives them a voice lifts it, too.
+    Moderator,
 }
 
 /// Somebody whose PIN is waited for.
@@ -126,7 +133,7 @@ impl Participant {
             is_joined: false,
             is_called: false,
             payer: None,
-            is_muted: false,
+            muted: None,
             is_silenced: false,
             is_hand_up: false,
             gain: 0,
@@ -144,7 +151,7 @@ impl Participant {
 
     /// What they can do with sound.
     pub(super) fn audio(&self) -> Audio {
-        let is_mute = self.voice == Voice::Revoked || self.is_muted || self.is_silenced;
+        let is_mute = self.voice == Voice::Revoked || self.muted.is_some() || self.is_silenced;
         match self.direction {
             // Somebody who only sends from now on (music on hold) or nothing holds us.
             Direction::ReceiveOnly if !self.is_source => Audio::OnHold,

@@ -10,6 +10,7 @@
 //! | password, no member nor occupant | the PIN is asked for if it is digits, else 403; three wrong ones end the call |
 //! | visitor, or moderated and neither inside nor a member | hears only |
 //! | voice revoked, then out of the chat or in it anew | hears only, until a moderator gives a voice again |
+//! | voice given | heard, be it that a moderator muted all by a key; not who muted themselves |
 //! | kicked, banned, no member of what is members-only now | BYE; who only watches is told no more |
 //! | destroyed | BYE to all |
 //!
@@ -82,9 +83,7 @@ impl Revoked {
 
     /// Learns that a moderator gave a voice.
     pub fn hear(&mut self, event: &RoomEvent) {
-        if let RoomEvent::RoleChanged { jid, role, .. } = event
-            && role.has_voice()
-        {
+        if let Some(jid) = given_voice(event) {
             self.0.remove(jid);
         }
     }
@@ -109,6 +108,14 @@ impl Revoked {
     /// Whether the voice of `jid` was revoked and not granted since.
     pub fn has(&self, jid: Option<&BareJid>) -> bool {
         jid.is_some_and(|jid| self.0.contains(jid))
+    }
+}
+
+/// To whom a moderator gave a voice, be it that they had one.
+pub fn given_voice(event: &RoomEvent) -> Option<&BareJid> {
+    match event {
+        RoomEvent::RoleChanged { jid, role, .. } if role.has_voice() => Some(jid),
+        _ => None,
     }
 }
 

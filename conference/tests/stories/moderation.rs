@@ -87,3 +87,28 @@ async fn who_is_muted_in_the_call_has_no_voice_in_the_chat_where_that_is_wanted(
         house.stop().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whom_a_moderator_mutes_by_a_key_the_chat_gives_a_voice() {
+    let house = House::start().await;
+    house.affiliations(vec![(jid("alice"), Affiliation::Owner)]);
+    house.occupants(["bob", "carol"].map(|name| occupant(name, Role::Participant)).into());
+    let mut alice = house.call("alice", 440.0).await;
+    let (_bob, mut carol) = (house.call("bob", 880.0).await, house.call("carol", 660.0).await);
+    carol.press("*6");
+    house.until_audio("carol", Audio::Muted).await;
+    alice.press("*5");
+    house.until_audio("bob", Audio::Muted).await;
+    for name in ["carol", "bob"] {
+        // As the room tells of a voice that is given to who has one.
+        let (room, nick, role) = (ROOM.parse().unwrap(), name.to_owned(), Role::Participant);
+        house.happens(RoomEvent::RoleChanged { room, jid: jid(name), nick, role });
+    }
+    house.until_audio("bob", Audio::SendReceive).await;
+    let there = house.focus.conference(&ROOM.parse().unwrap()).await.unwrap().unwrap().participants;
+    let carols = there.into_iter().find(|(_, p)| p.jid == Some(jid("carol"))).unwrap();
+    assert_eq!(carols.1.audio, Audio::Muted, "who muted themselves is not heard before they want to be");
+    carol.press("*6");
+    house.until_audio("carol", Audio::SendReceive).await;
+    house.stop().await;
+}

@@ -194,7 +194,7 @@ impl Conference {
         let replaced = replaced.map(|at| self.participants[at].leg);
         let before = self.participants.iter().find(|participant| Some(participant.leg) == replaced);
         if let Some(before) = before.filter(|_| is_own) {
-            (participant.is_muted, participant.is_hand_up) = (before.is_muted, before.is_hand_up);
+            (participant.muted, participant.is_hand_up) = (before.muted, before.is_hand_up);
         }
         match agreed {
             Some(agreed) => self.begin(&mut participant, leg, agreed, pictures.take()).await,

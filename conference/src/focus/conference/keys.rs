@@ -2,11 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use shared_model::BareJid;
 use sip_core::Message;
 use sip_core::header::Name;
 use sip_endpoint::Incoming;
 
 use super::super::keys::{Step, Wish, key_of_info};
+use super::super::participant::MutedBy;
 use super::super::policy;
 use super::Conference;
 use crate::mixer::{Command, LegId, MOST_GAIN, Prompt};
@@ -44,9 +46,8 @@ impl Conference {
         }
         match participant.keys.press(key).filter(|_| participant.is_joined) {
             Some(Wish::Mute) => {
-                participant.is_muted = !participant.is_muted;
-                let prompt = if participant.is_muted { Prompt::Muted } else { Prompt::Unmuted };
-                self.mute_changed(at, prompt).await;
+                participant.muted = participant.muted.is_none().then_some(MutedBy::Themselves);
+                self.mute_changed(at).await;
             }
             Some(Wish::Hand) => {
                 participant.is_hand_up = !participant.is_hand_up;
@@ -58,11 +59,11 @@ impl Conference {
             Some(Wish::Louder) => self.change_gain(at, GAIN_STEP).await,
             Some(Wish::MuteOthers) if self.moderates(at) => {
                 let others = |(n, p): (usize, &super::Participant)| {
-                    (n != at && p.is_joined && !p.is_muted).then_some(n)
+                    (n != at && p.is_joined && p.muted.is_none()).then_some(n)
                 };
                 for other in self.participants.iter().enumerate().filter_map(others).collect::<Vec<_>>() {
-                    self.participants[other].is_muted = true;
-                    self.mute_changed(other, Prompt::Muted).await;
+                    self.participants[other].muted = Some(MutedBy::Moderator);
+                    self.mute_changed(other).await;
                 }
             }
             Some(Wish::Record) if self.moderates(at) => self.switch_recording().await,
@@ -92,8 +93,21 @@ impl Conference {
         }
     }
 
-    async fn mute_changed(&mut self, at: usize, prompt: Prompt) {
-        let (leg, gate) = (self.participants[at].leg, self.participants[at].gate());
+    /// S-40: to whom the room gives a voice, whoever muted all does not keep it from.
+    pub(super) async fn lift_mute(&mut self, jid: &BareJid) {
+        for at in 0..self.participants.len() {
+            let participant = &mut self.participants[at];
+            if participant.jid() == Some(jid) && participant.muted == Some(MutedBy::Moderator) {
+                participant.muted = None;
+                self.mute_changed(at).await;
+            }
+        }
+    }
+
+    async fn mute_changed(&mut self, at: usize) {
+        let participant = &self.participants[at];
+        let (leg, gate) = (participant.leg, participant.gate());
+        let prompt = if participant.muted.is_some() { Prompt::Muted } else { Prompt::Unmuted };
         self.mixer.tell(Command::SetGate(leg, gate)).await;
         self.tell_changed(at);
         self.say(leg, prompt).await;

@@ -19,6 +19,9 @@ impl Conference {
             policy::learn(snapshot, event);
         }
         self.revoked.hear(event);
+        if let Some(jid) = policy::given_voice(event) {
+            self.lift_mute(jid).await;
+        }
         match policy::removal(event) {
             Some(Removal::Of(jid)) => {
                 let is_theirs = |p: &Participant| p.caller.card.as_ref().is_some_and(|card| card.jid == jid);

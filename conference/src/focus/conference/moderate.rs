@@ -30,7 +30,10 @@ impl Conference {
                 }
                 self.revoked.revoke(jid);
             }
-            (Deed::Unmute, Some(jid)) => self.revoked.grant(jid),
+            (Deed::Unmute, Some(jid)) => {
+                self.revoked.grant(jid);
+                self.lift_mute(jid).await;
+            }
             (Deed::Mute | Deed::Unmute, None) => self.participants[at].is_silenced = deed == Deed::Mute,
         }
         let is_in_chat = jid.as_ref().is_some_and(|jid| self.follow_in_chat(jid, deed));
