@@ -3,7 +3,7 @@
 //!
 //! In    datagrams of all browsers; legs that begin and end.
 //! Out   to each leg its packets, its keys and where it is; answers to checks and handshakes.
-//! State legs by the names that checks carry, and by the addresses that proved themselves; at most [`MOST_ADDRESSES`] a leg.
+//! State legs by the names that checks carry, and by the addresses that proved themselves; at most [`addresses::MOST_ADDRESSES`] a leg.
 //! Errors what is from no such address is dropped; a leg that does not read in time loses packets, as in a net.
 //! A peer that answers no check for 30 s, or as a lite agent sees it sends none, has withdrawn its consent (RFC 7675 §5.1): nothing is
 //! sent to it. As a full agent nothing but checks goes to an address before it answered one; hellos that are quicker than that wait,
@@ -11,6 +11,7 @@
 //!
 //! One thread reads the port and does the handshakes, so that no mixer waits for a signature; it ends with the last handle.
 
+mod addresses;
 mod agent;
 mod ice;
 
@@ -26,6 +27,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
+use addresses::{Claim, has_room};
 use agent::Agent;
 use ice::{Check, Reply, Verdict};
 
@@ -241,13 +243,6 @@ struct Reader {
     renewed: HashMap<String, String>,
     /// Pairs of a leg that are checked at most.
     pairs: Option<usize>,
-}
-
-/// Whose an address is.
-struct Claim {
-    name: String,
-    /// When they last proved it.
-    checked: Instant,
 }
 
 struct Leg {
@@ -554,33 +549,6 @@ fn send(socket: &UdpSocket, datagram: &[u8], target: SocketAddr) {
     let _ = socket.send_to(datagram, target);
 }
 
-/// Puts an address among those of a leg. One that it does not prove any more makes room, if it is not where the leg is: who moves often in a
-/// long call moves on (RFC 7675 §5.1).
-fn has_room(
-    proved: &mut Vec<SocketAddr>,
-    addresses: &mut HashMap<SocketAddr, Claim>,
-    (name, target): (&str, Option<SocketAddr>),
-    source: SocketAddr,
-    now: Instant,
-) -> bool {
-    if proved.contains(&source) {
-        return true;
-    }
-    if proved.len() >= MOST_ADDRESSES {
-        let is_over = |address: &SocketAddr| {
-            let claim = addresses.get(address).filter(|claim| claim.name == name);
-            target != Some(*address) && claim.is_none_or(|claim| now.duration_since(claim.checked) > CONSENT)
-        };
-        let Some(at) = proved.iter().position(is_over) else { return false };
-        let gone = proved.remove(at);
-        if addresses.get(&gone).is_some_and(|claim| claim.name == name) {
-            addresses.remove(&gone);
-        }
-    }
-    proved.push(source);
-    true
-}
-
 /// How long is waited for a datagram before orders and timers are looked at.
 const PATIENCE: Duration = Duration::from_millis(20);
 /// Things that wait for a leg: over half a second of packets.
@@ -589,7 +557,6 @@ const INBOX: usize = 64;
 const LARGEST: usize = 2_048;
 /// Packets of pictures that wait: about a fifth of a second of a quick sender.
 const PICTURES: usize = 512;
-const MOST_ADDRESSES: usize = 16;
 /// Records that wait for an answer to a check.
 const MOST_EARLY: usize = 8;
 /// RFC 7675 §5.1.

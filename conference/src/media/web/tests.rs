@@ -1,5 +1,6 @@
 //! Browsers on one port.
 
+use super::addresses::MOST_ADDRESSES;
 use super::*;
 use crate::media::srtp::Srtp;
 
