@@ -260,6 +260,8 @@ struct Leg {
     /// The payload type of pictures, and where they go.
     pictures: Option<(u8, mpsc::Sender<Event>)>,
     keys: Option<Crypto>,
+    /// Another certificate came, and there was no room to say so.
+    is_impostor: bool,
     /// Addresses that proved themselves, the nominated one last.
     proved: Vec<SocketAddr>,
     target: Option<SocketAddr>,
@@ -310,6 +312,7 @@ impl Reader {
                     events,
                     pictures: None,
                     keys: None,
+                    is_impostor: false,
                     proved: Vec::new(),
                     target: None,
                     checked: now,
@@ -466,6 +469,7 @@ impl Reader {
     fn look(&mut self, now: Instant) {
         for (name, leg) in &mut self.legs {
             leg.go_on(name, &mut self.asked, &self.socket, now);
+            leg.tell_impostor();
             if let Some(target) = leg.target {
                 let socket = &self.socket;
                 leg.handshake.timeout(now, |record| send(socket, record, target));
@@ -520,9 +524,15 @@ impl Leg {
                 self.keys = Some(keys);
                 tell(self, || Event::Keys(keys));
             }
-            Some(Shaken::Impostor) => put(&self.events, Event::Impostor),
+            Some(Shaken::Impostor) => self.is_impostor = true,
             None => {}
         }
+        self.tell_impostor();
+    }
+
+    /// Nothing else ends the call: it is said until there is room.
+    fn tell_impostor(&mut self) {
+        self.is_impostor = self.is_impostor && self.events.try_send(Event::Impostor).is_err();
     }
 
     /// What proves checks that name the leg so.

@@ -313,3 +313,39 @@ fn an_address_that_is_proved_no_more_makes_room_for_the_next() {
     assert_eq!(put(most, later), (true, MOST_ADDRESSES, MOST_ADDRESSES));
     assert!(proved.contains(&address(0)) && !proved.contains(&address(1)), "not the one where it is");
 }
+
+#[test]
+fn another_certificate_than_was_signalled_is_told_when_there_is_room() {
+    let port = WebPort::start("127.0.0.1:0".parse().unwrap(), None).unwrap();
+    let (mut wire, mut browser) = (port.open(shared_runtime::random), Browser::new(port.local));
+    let fingerprint = Identity::new().unwrap().fingerprint.clone();
+    wire.begin(Peer { fingerprint, ..browser.peer() });
+    let ours = wire.ours().clone();
+    while wire.target().is_none() {
+        browser.send(&ice::tests::check(&ours.name, &ours.password, true));
+        wire.next();
+    }
+    // Nobody reads what comes before keys.
+    (0..2 * INBOX).for_each(|_| browser.send(&[0x80, 111, 0, 1, 0, 0, 0, 1, 0, 0, 0, 9, 1, 2, 3]));
+    let to = port.local;
+    browser.handshake.begin(|record| drop(browser.socket.send_to(record, to)));
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(2) {
+        let datagram = browser.receive();
+        let send = |record: &[u8]| drop(browser.socket.send_to(record, to));
+        match datagram {
+            Some(datagram) => drop(browser.handshake.hear(&datagram, Instant::now(), send)),
+            None => browser.handshake.timeout(Instant::now(), send),
+        }
+    }
+    let (mut before, mut is_told) = (0, false);
+    let begun = Instant::now();
+    while !is_told && begun.elapsed() < Duration::from_secs(5) {
+        match wire.next() {
+            Some(Event::Impostor) => is_told = true,
+            Some(_) => before += 1,
+            None => std::thread::yield_now(),
+        }
+    }
+    assert!(is_told && before >= INBOX, "{before} events before");
+}
