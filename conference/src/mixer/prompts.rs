@@ -7,83 +7,99 @@ use std::sync::LazyLock;
 use crate::media::resample::{Narrow, Upsampler};
 use crate::media::{Frame, SAMPLES};
 
-/// What can be said.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Prompt {
+/// Makes the names, and reads the file of each.
+macro_rules! prompts {
+    ($($(#[$doc:meta])* $name:ident = $file:literal,)+) => {
+        /// What can be said.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Prompt {
+            $($(#[$doc])* $name,)+
+        }
+
+        #[cfg(test)]
+        const ALL: &[Prompt] = &[$(Prompt::$name,)+];
+
+        static SAMPLES_OF: LazyLock<Vec<Vec<i16>>> = LazyLock::new(|| {
+            vec![$(samples(include_bytes!(concat!("../../prompts/", $file, ".wav"))),)+]
+        });
+    };
+}
+
+prompts! {
     /// Somebody joined: they hear it.
-    Entry,
+    Entry = "entry",
     /// Nobody else is in the conference.
-    Alone,
+    Alone = "alone",
     /// The PIN is wanted.
-    Pin,
+    Pin = "pin",
     /// The PIN was wrong.
-    WrongPin,
+    WrongPin = "wrong-pin",
     /// They muted themselves.
-    Muted,
+    Muted = "muted",
     /// They are heard again.
-    Unmuted,
+    Unmuted = "unmuted",
     /// They raised their hand.
-    HandRaised,
+    HandRaised = "hand-raised",
     /// They lowered it.
-    HandLowered,
+    HandLowered = "hand-lowered",
     /// The conference is over.
-    Ended,
+    Ended = "ended",
     /// What is said is written down from now on.
-    Recording,
+    Recording = "recording",
     /// It is not any more.
-    RecordingEnded,
+    RecordingEnded = "recording-ended",
     /// Who was called does not answer: a message may be left after the tone at its end.
-    Voicemail,
+    Voicemail = "voicemail",
     /// The call that they make costs something.
-    Charged,
+    Charged = "charged",
     /// It does, and 1 makes it.
-    ConfirmCharge,
+    ConfirmCharge = "confirm-charge",
     /// They may not make it.
-    CallRefused,
+    CallRefused = "call-refused",
     /// Nothing is in their mailbox.
-    MailboxEmpty,
+    MailboxEmpty = "mailbox-empty",
     /// Nobody can say what is in it.
-    MailboxClosed,
+    MailboxClosed = "mailbox-closed",
     /// What keys do there.
-    MailboxKeys,
+    MailboxKeys = "mailbox-keys",
     /// A message of it is gone.
-    MailboxErased,
+    MailboxErased = "mailbox-erased",
     /// That was the last.
-    MailboxLast,
+    MailboxLast = "mailbox-last",
     /// What is in it follows.
-    YouHave,
+    YouHave = "you-have",
     /// One that was not heard.
-    NewMessage,
+    NewMessage = "new-message",
     /// Several.
-    NewMessages,
+    NewMessages = "new-messages",
     /// One that was.
-    OldMessage,
+    OldMessage = "old-message",
     /// Several.
-    OldMessages,
+    OldMessages = "old-messages",
     /// Its number follows.
-    Message,
+    Message = "message",
     /// The number that called follows.
-    From,
+    From = "from",
     /// It was left now.
-    JustNow,
+    JustNow = "just-now",
     /// After one.
-    MinuteAgo,
+    MinuteAgo = "minute-ago",
     /// After how many.
-    MinutesAgo,
+    MinutesAgo = "minutes-ago",
     /// After one.
-    HourAgo,
+    HourAgo = "hour-ago",
     /// After how many.
-    HoursAgo,
+    HoursAgo = "hours-ago",
     /// After one.
-    DayAgo,
+    DayAgo = "day-ago",
     /// After how many.
-    DaysAgo,
+    DaysAgo = "days-ago",
     /// The call ends.
-    Goodbye,
+    Goodbye = "goodbye",
     /// What they said to a mailbox could not be kept.
-    NotKept,
+    NotKept = "not-kept",
     /// A number follows that there are no words above.
-    MoreThan,
+    MoreThan = "more-than",
 }
 
 impl Prompt {
@@ -106,49 +122,6 @@ pub(super) fn cut(samples: &[i16], at: usize) -> Option<Frame> {
     frame[..taken].copy_from_slice(&samples[..taken]);
     (taken > 0).then_some(frame)
 }
-
-/// By the order of the names above.
-static SAMPLES_OF: LazyLock<[Vec<i16>; 37]> = LazyLock::new(|| {
-    [
-        samples(include_bytes!("../../prompts/entry.wav")),
-        samples(include_bytes!("../../prompts/alone.wav")),
-        samples(include_bytes!("../../prompts/pin.wav")),
-        samples(include_bytes!("../../prompts/wrong-pin.wav")),
-        samples(include_bytes!("../../prompts/muted.wav")),
-        samples(include_bytes!("../../prompts/unmuted.wav")),
-        samples(include_bytes!("../../prompts/hand-raised.wav")),
-        samples(include_bytes!("../../prompts/hand-lowered.wav")),
-        samples(include_bytes!("../../prompts/ended.wav")),
-        samples(include_bytes!("../../prompts/recording.wav")),
-        samples(include_bytes!("../../prompts/recording-ended.wav")),
-        samples(include_bytes!("../../prompts/voicemail.wav")),
-        samples(include_bytes!("../../prompts/charged.wav")),
-        samples(include_bytes!("../../prompts/confirm-charge.wav")),
-        samples(include_bytes!("../../prompts/call-refused.wav")),
-        samples(include_bytes!("../../prompts/mailbox-empty.wav")),
-        samples(include_bytes!("../../prompts/mailbox-closed.wav")),
-        samples(include_bytes!("../../prompts/mailbox-keys.wav")),
-        samples(include_bytes!("../../prompts/mailbox-erased.wav")),
-        samples(include_bytes!("../../prompts/mailbox-last.wav")),
-        samples(include_bytes!("../../prompts/you-have.wav")),
-        samples(include_bytes!("../../prompts/new-message.wav")),
-        samples(include_bytes!("../../prompts/new-messages.wav")),
-        samples(include_bytes!("../../prompts/old-message.wav")),
-        samples(include_bytes!("../../prompts/old-messages.wav")),
-        samples(include_bytes!("../../prompts/message.wav")),
-        samples(include_bytes!("../../prompts/from.wav")),
-        samples(include_bytes!("../../prompts/just-now.wav")),
-        samples(include_bytes!("../../prompts/minute-ago.wav")),
-        samples(include_bytes!("../../prompts/minutes-ago.wav")),
-        samples(include_bytes!("../../prompts/hour-ago.wav")),
-        samples(include_bytes!("../../prompts/hours-ago.wav")),
-        samples(include_bytes!("../../prompts/day-ago.wav")),
-        samples(include_bytes!("../../prompts/days-ago.wav")),
-        samples(include_bytes!("../../prompts/goodbye.wav")),
-        samples(include_bytes!("../../prompts/not-kept.wav")),
-        samples(include_bytes!("../../prompts/more-than.wav")),
-    ]
-});
 
 /// The samples of a WAV file of 16 kHz, one channel and 16 bits, at 48 kHz. Anything else is silence.
 pub(super) fn samples(file: &[u8]) -> Vec<i16> {
@@ -183,46 +156,7 @@ mod tests {
 
     #[test]
     fn every_prompt_is_speech_of_some_length() {
-        use Prompt::*;
-        for prompt in [
-            Entry,
-            Alone,
-            Pin,
-            WrongPin,
-            Muted,
-            Unmuted,
-            HandRaised,
-            HandLowered,
-            Ended,
-            Recording,
-            RecordingEnded,
-            Voicemail,
-            Charged,
-            ConfirmCharge,
-            CallRefused,
-            MailboxEmpty,
-            MailboxClosed,
-            MailboxKeys,
-            MailboxErased,
-            MailboxLast,
-            YouHave,
-            NewMessage,
-            NewMessages,
-            OldMessage,
-            OldMessages,
-            Message,
-            From,
-            JustNow,
-            MinuteAgo,
-            MinutesAgo,
-            HourAgo,
-            HoursAgo,
-            DayAgo,
-            DaysAgo,
-            Goodbye,
-            NotKept,
-            MoreThan,
-        ] {
+        for prompt in ALL {
             let frames: Vec<Frame> = (0..).map_while(|at| prompt.frame(at)).collect();
             assert!((10..450).contains(&frames.len()), "{prompt:?}: {} frames", frames.len());
             let peak = frames.iter().flatten().map(|sample| sample.unsigned_abs()).max().unwrap();
