@@ -60,7 +60,7 @@ use crate::mixer::{LegId, Mixers};
 use admission::Caller;
 use announcements::Desk;
 use answered::Answered;
-use conference::{Conference, Fate, Teller};
+use conference::{Conference, Fate};
 use guesses::Guesses;
 use lamps::Lamps;
 use made::Made;
@@ -138,8 +138,8 @@ pub(crate) enum Input {
     AccountEnded(AccountId),
     /// A call of ours was answered, or will not be.
     Dialled(LegId, Option<Box<Message>>),
-    /// Whoever was asked to call the conference answered; who wants to know.
-    Referred(Option<Teller>, u16),
+    /// Whoever was asked to call the conference answered.
+    Referred(u64, u16),
     /// An offer of ours within a call was answered, or will not be.
     Offered(LegId, String, Option<Box<Message>>),
     /// A refresh of ours was answered, or nobody will answer it.

@@ -285,6 +285,7 @@ impl Conference {
             &call_id.clone(),
             ConferenceEvent::ParticipantJoined { room: self.room.clone(), call_id, participant: shown },
         );
+        self.tell_came(&participant.caller).await;
     }
 
     /// A re-INVITE or UPDATE: hold, resume, another address or codec (RFC 3264 §8).

@@ -31,7 +31,7 @@ use super::super::participant::Participant;
 use super::super::policy::{self, Voice};
 use super::super::session::{Session, wanted_by};
 use super::super::video;
-use super::refer::{Teller, Told};
+use super::refer::Teller;
 use super::{Conference, Payer, Source, calls};
 use crate::media::leg::UnboundLeg;
 use crate::media::web::Role;
@@ -53,16 +53,6 @@ pub(in crate::focus) struct Dialling {
     pub(super) teller: Option<Teller>,
     asker: Asker,
     device: Device,
-}
-
-impl Dialling {
-    /// Who is told by NOTIFY what becomes of it.
-    pub(super) fn told(&self) -> Option<&Told> {
-        match &self.teller {
-            Some(Teller::Refer(told)) => Some(told),
-            _ => None,
-        }
-    }
 }
 
 /// For whom a call is made.
@@ -98,7 +88,7 @@ impl Conference {
         if self.participants.len() + self.dialling.len() >= self.focus.parts().config.legs {
             return Err((486, "Conference Is Full"));
         }
-        if self.dialling.len() + self.referring >= MOST_DIALLING {
+        if self.dialling.len() + self.referring.len() >= MOST_DIALLING {
             return Err((486, "Too Many Calls Are Under Way"));
         }
         let parsed = Uri::parse(uri).ok_or((400, "No URI To Call"))?;

@@ -29,6 +29,7 @@ impl Conference {
             }
             Some(Removal::All) => {
                 self.stop_dialling().await;
+                self.stop_referring(None, 487).await;
                 for at in (0..self.participants.len()).rev() {
                     self.say(self.participants[at].leg, Prompt::Ended).await;
                     self.end(at, "Room Destroyed").await;

@@ -45,13 +45,13 @@ use about::{ALLOW, EXTENSIONS};
 use dial::Dialling;
 use mailbox::Mailbox;
 use recording::Recording;
+use refer::Referring;
 use sound::Gone;
 
 pub(super) use again::Asking;
 pub(super) use mailbox::Fate;
 pub(super) use payer::Payer;
 pub(super) use pictures::{Screen, Source};
-pub(super) use refer::Teller;
 
 /// The task's own state.
 pub(super) struct Conference {
@@ -62,8 +62,8 @@ pub(super) struct Conference {
     participants: Vec<Participant>,
     /// Calls of ours that nobody answered yet.
     dialling: Vec<Dialling>,
-    /// People who were asked to call, and did not say whether they will.
-    referring: usize,
+    /// People who were asked to call, and have not come yet.
+    referring: Vec<Referring>,
     revoked: Revoked,
     subscriptions: Vec<Subscription>,
     /// Room and participants with their contacts, as the subscriptions' documents tell them.
@@ -99,7 +99,7 @@ impl Conference {
             snapshot: None,
             participants: Vec::new(),
             dialling: Vec::new(),
-            referring: 0,
+            referring: Vec::new(),
             revoked: Revoked::default(),
             subscriptions: Vec::new(),
             told: (None, Vec::new()),
@@ -139,6 +139,7 @@ impl Conference {
         self.end_recording().await;
         self.focus.forget(&self.room, &self.inbox);
         self.stop_dialling().await;
+        self.stop_referring(None, 487).await;
         inputs.close();
         for leg in self.participants.iter().map(|participant| participant.leg).collect::<Vec<_>>() {
             self.hang_up(leg, "Conference Over").await;
@@ -164,7 +165,7 @@ impl Conference {
     }
 
     fn is_over(&self) -> bool {
-        let is_calling = !self.dialling.is_empty() || self.referring > 0;
+        let is_calling = !self.dialling.is_empty() || !self.referring.is_empty();
         self.participants.is_empty() && self.subscriptions.is_empty() && !is_calling
     }
 
@@ -229,7 +230,7 @@ impl Conference {
                 self.end_disabled().await;
             }
             Input::AccountEnded(account) => self.account_ended(account).await,
-            Input::Referred(teller, status) => self.referred(teller, status).await,
+            Input::Referred(id, status) => self.referred(id, status).await,
             Input::Dialled(leg, answer) => self.dialled(leg, answer).await,
             Input::Offered(leg, call_id, answer) => {
                 self.offer_answered(leg, &call_id, answer).await;
@@ -358,6 +359,7 @@ impl Conference {
             .chain(self.participants.iter().filter_map(|participant| participant.asking.deadline()))
             .chain(self.participants.iter().filter_map(|participant| participant.payer.as_ref()?.deadline()))
             .chain(self.telling)
+            .chain(self.referring.iter().map(|referring| referring.until))
             .chain(self.mailbox.as_ref().and_then(|mailbox| mailbox.until))
             .min()
     }
@@ -394,6 +396,7 @@ impl Conference {
         for (leg, reason) in ended {
             self.hang_up(leg, reason).await;
         }
+        self.stop_referring(Some(now), 408).await;
         if self.participants.iter().any(|p| p.asking.deadline().is_some_and(|next| next <= now)) {
             self.offer_more().await;
         }

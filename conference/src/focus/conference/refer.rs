@@ -4,12 +4,13 @@
 //!
 //! In    REFER inside a leg's dialog or outside any, SUBSCRIBE for what is told of one; the wish of somebody outside the call. Out BYE, REFER,
 //!       NOTIFY of the package `refer`; the calls themselves are [`super::dial`]'s.
-//! State who wants to know what becomes of a call, beside that call. Errors 403 for who may not ask, and for whom another than this conference
-//!       is to be called; 501 for what is neither a call nor a removal, 403 to a SUBSCRIBE about nothing that is under way (RFC 3515 §2.4.4).
+//! State who wants to know what becomes of a call, beside that call; whom we asked to call, until they come.
+//! Errors 403 for who may not ask, and for whom another than this conference is to be called; 501 for what is neither a call nor a removal,
+//!       403 to a SUBSCRIBE about nothing that is under way (RFC 3515 §2.4.4).
 //!
 //! Whoever is in the conference, or could join it, may invite; moderators may remove, and everybody their own legs.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use shared_model::{Aor, BareJid, CallOutError, Deed};
 use sip_core::header::Name;
@@ -26,20 +27,29 @@ use super::super::notifier::Way;
 use super::super::participant::Participant;
 use super::super::policy::{self, Voice};
 use super::Conference;
-use super::dial::{Asker, Device, LONGEST_RING, last};
+use super::dial::{Asker, Device, Dialling, LONGEST_RING, last};
 use super::watchers::in_dialog;
 use crate::mixer::LegId;
 
 /// Who wants to know what becomes of a call.
-pub(crate) enum Teller {
+pub(super) enum Teller {
     /// By NOTIFY.
     Refer(Told),
     /// Whoever asked from outside the call.
     Outside(oneshot::Sender<Result<(), CallOutError>>),
 }
 
+/// Somebody who was asked to call the conference.
+pub(super) struct Referring {
+    id: u64,
+    callee: Caller,
+    teller: Option<Teller>,
+    /// Who has not come then does not.
+    pub(super) until: Instant,
+}
+
 /// The subscription that a REFER made (RFC 3515 §2.4.4).
-pub(crate) struct Told {
+pub(super) struct Told {
     id: u64,
     way: Way,
     /// Of several REFERs in a dialog each is known by its CSeq (§2.4.6).
@@ -119,7 +129,7 @@ impl Conference {
                     let teller = self.accept(&incoming, leg);
                     let referred_by = request.value(Name::ReferredBy).map(str::to_owned);
                     let aor = sender.card.map(|card| card.aor);
-                    self.refer_on(&uri, &callee, (aor, referred_by), teller).await;
+                    self.refer_on(&uri, callee, (aor, referred_by), teller).await;
                 }
                 Err((status, reason)) => refuse(status, reason),
             },
@@ -130,7 +140,7 @@ impl Conference {
     async fn refer_on(
         &mut self,
         uri: &str,
-        callee: &Caller,
+        callee: Caller,
         (aor, referred_by): (Option<Aor>, Option<String>),
         mut teller: Option<Teller>,
     ) {
@@ -148,23 +158,51 @@ impl Conference {
             request.push(Name::PAssertedIdentity, &format!("<{}>", aor.to_sip_uri()));
         }
         self.tell_begun(&mut teller).await;
-        self.referring += 1;
-        let inbox = self.inbox.clone();
+        let (id, until) = (self.name(), Instant::now() + LONGEST_RING);
+        self.referring.push(Referring { id, callee, teller, until });
+        let (inbox, shutdown) = (self.inbox.clone(), self.focus.parts().shutdown.clone());
         let flow = endpoint.port(0);
-        tokio::spawn(async move {
+        self.focus.parts().shutdown.spawn(async move {
             let mut sent = endpoint.request(request, flow, "0").await;
-            let answer = tokio::time::timeout(LONGEST_RING, last(&mut sent)).await.ok().flatten();
-            let status = answer.map_or(408, |answer| answer.status());
-            // A conference waits for it, but at a shutdown.
-            let _ = inbox.send(Input::Referred(teller, status)).await;
+            tokio::select! {
+                answer = last(&mut sent) => {
+                    let status = answer.map_or(408, |answer| answer.status());
+                    // A conference waits for it, but at a shutdown.
+                    let _ = inbox.send(Input::Referred(id, status)).await;
+                }
+                () = shutdown.begun() => {}
+            }
         });
     }
 
     /// Whoever was asked to call us said whether they will.
-    pub(super) async fn referred(&mut self, teller: Option<Teller>, status: u16) {
-        self.referring = self.referring.saturating_sub(1);
+    pub(super) async fn referred(&mut self, id: u64, status: u16) {
+        let Some(at) = self.referring.iter().position(|referring| referring.id == id) else { return };
         tracing::info!(status, "somebody was asked to call the conference");
-        self.tell_end(teller, status).await;
+        if status >= 300 {
+            let referring = self.referring.remove(at);
+            self.tell_end(referring.teller, status).await;
+        }
+    }
+
+    /// Somebody is in the call: whoever had them asked hears so.
+    pub(super) async fn tell_came(&mut self, caller: &Caller) {
+        let account = |caller: &Caller| caller.card.as_ref().map(|card| card.account);
+        let is_theirs = |asked: &Referring| match account(&asked.callee) {
+            Some(asked) => account(caller) == Some(asked),
+            None => is_same(&asked.callee.uri, &caller.uri),
+        };
+        for came in self.referring.extract_if(.., |asked| is_theirs(asked)).collect::<Vec<_>>() {
+            self.tell_end(came.teller, 200).await;
+        }
+    }
+
+    /// Who has not come by now does not; nobody does who is not there any more.
+    pub(super) async fn stop_referring(&mut self, now: Option<Instant>, status: u16) {
+        let is_over = |asked: &mut Referring| now.is_none_or(|now| asked.until <= now);
+        for asked in self.referring.extract_if(.., is_over).collect::<Vec<_>>() {
+            self.tell_end(asked.teller, status).await;
+        }
     }
 
     /// Somebody outside the call, in the chat or elsewhere, asks for one. Their rights are those of a REFER outside any dialog; who is called is not
@@ -253,10 +291,13 @@ impl Conference {
             };
             is_here && (wanted.event_id.is_none() || wanted.event_id == told.event_id)
         };
-        let found = self.dialling.iter().position(|dialling| dialling.told().is_some_and(is_meant));
+        let is_theirs =
+            |teller: &mut Option<Teller>| matches!(teller, Some(Teller::Refer(told)) if is_meant(told));
+        let found = tellers(&mut self.dialling, &mut self.referring).position(is_theirs);
         let Some(at) = found else { return refuse(403, "No Call Is Under Way") };
-        let dialog = match (&mut self.dialling[at].teller, leg) {
-            (Some(Teller::Refer(Told { way: Way::Own(dialog), .. })), _) => dialog,
+        let teller = tellers(&mut self.dialling, &mut self.referring).nth(at);
+        let dialog = match (teller, leg) {
+            (Some(Some(Teller::Refer(Told { way: Way::Own(dialog), .. }))), _) => &mut **dialog,
             (_, Some((at, _))) => &mut self.participants[at].dialog,
             _ => return refuse(481, ""),
         };
@@ -268,7 +309,7 @@ impl Conference {
         incoming.server.respond(response);
         match wanted.expires.is_zero() {
             true => {
-                if let Some(Teller::Refer(told)) = self.dialling[at].teller.take() {
+                if let Some(Teller::Refer(told)) = self.take_teller(at) {
                     self.tell_last(told, "timeout", 100, "Trying").await;
                 }
             }
@@ -278,17 +319,24 @@ impl Conference {
 
     /// A NOTIFY found nobody who wants to know more.
     pub(super) fn forget_told(&mut self, id: u64) {
-        for dialling in &mut self.dialling {
-            if dialling.told().is_some_and(|told| told.id == id) {
-                dialling.teller = None;
+        for teller in tellers(&mut self.dialling, &mut self.referring) {
+            if matches!(teller, Some(Teller::Refer(told)) if told.id == id) {
+                *teller = None;
             }
         }
     }
 
+    /// Tells who had this call made, or had somebody asked to call, that it is under way.
     pub(super) async fn tell_trying(&mut self, at: usize) {
-        let mut teller = self.dialling[at].teller.take();
+        let mut teller = self.take_teller(at);
         self.tell_begun(&mut teller).await;
-        self.dialling[at].teller = teller;
+        if let Some(place) = tellers(&mut self.dialling, &mut self.referring).nth(at) {
+            *place = teller;
+        }
+    }
+
+    fn take_teller(&mut self, at: usize) -> Option<Teller> {
+        tellers(&mut self.dialling, &mut self.referring).nth(at)?.take()
     }
 
     async fn tell_begun(&mut self, teller: &mut Option<Teller>) {
@@ -336,6 +384,15 @@ impl Conference {
             |p: &Participant| is_same(&p.caller.uri, uri) || p.endpoint().split(';').next() == Some(uri);
         self.participants.iter().enumerate().filter(|(_, p)| is_meant(p)).map(|(at, _)| at).collect()
     }
+}
+
+/// Who wants to know of each call of ours, and then of each that somebody was asked for.
+fn tellers<'a>(
+    dialling: &'a mut [Dialling],
+    referring: &'a mut [Referring],
+) -> impl Iterator<Item = &'a mut Option<Teller>> {
+    let calls = dialling.iter_mut().map(|dialling| &mut dialling.teller);
+    calls.chain(referring.iter_mut().map(|referring| &mut referring.teller))
 }
 
 /// Whether two URIs are one person's.
