@@ -111,8 +111,19 @@ impl Task {
                     self.expire().await;
                     self.ask_again().await;
                 }
-                () = shutdown.begun() => return,
+                () = shutdown.begun() => break,
             }
+        }
+        // RFC 6665 §4.1.3: phones may subscribe anew at once. Who cannot be told in time finds that their lamp is not known.
+        let focus = Arc::clone(&self.focus);
+        let tell_all = async {
+            for id in self.lamps.keys().copied().collect::<Vec<_>>() {
+                self.tell(id, None, Some("deactivated")).await;
+            }
+        };
+        tokio::select! {
+            () = tell_all => {}
+            () = focus.parts().goodbye() => {}
         }
     }
 
@@ -248,9 +259,14 @@ impl Task {
         }
         let Some(endpoint) = self.focus.endpoint() else { return };
         let sent = endpoint.request(notify, flow, "0").await;
-        let door = self.door.clone();
-        tokio::spawn(async move {
-            if sent.last().await.map_or(true, |response| is_ended_by(response.status())) {
+        let (focus, door) = (Arc::clone(&self.focus), self.door.clone());
+        // Who stops waits a while for the answers to what is said last.
+        self.focus.parts().shutdown.spawn(async move {
+            let is_gone = tokio::select! {
+                answer = sent.last() => answer.map_or(true, |answer| is_ended_by(answer.status())),
+                () = focus.parts().goodbye() => true,
+            };
+            if is_gone {
                 // The task ends with the process alone.
                 let _ = door.send(Input::Gone(id)).await;
             }

@@ -102,6 +102,12 @@ impl Parts {
         let own = caller.card.as_ref().and_then(|card| self.srtp.get(card.aor.domain()));
         own.copied().unwrap_or(self.config.srtp)
     }
+
+    /// Ends when who answered nothing to a service that stops is waited for no longer. Cancel safe.
+    async fn goodbye(&self) {
+        self.shutdown.begun().await;
+        tokio::time::sleep(GOODBYE).await;
+    }
 }
 
 /// The focus of all rooms.
@@ -357,8 +363,10 @@ impl Focus {
                 Err(other) => incoming = *other,
             }
         }
-        let is_begun = incoming.request.method() == "INVITE" && !incoming.request.is_in_dialog();
-        if is_begun && self.parts.shutdown.is_begun() {
+        let is_outside = !incoming.request.is_in_dialog();
+        let is_begun = incoming.request.method() == "INVITE" && is_outside;
+        let is_watched = incoming.request.method() == "SUBSCRIBE" && is_outside;
+        if (is_begun || is_watched) && self.parts.shutdown.is_begun() {
             return incoming.server.respond(Message::response(&incoming.request, 503, "Stopping"));
         }
         let Some(room) = self.room_of(&incoming.request) else {
@@ -492,6 +500,8 @@ fn inbox_is_gone(error: &mpsc::error::SendTimeoutError<Input>) -> bool {
 /// Addresses that nobody has (RFC 5737, RFC 3849): the way there is the way to whom we know nothing of.
 const EVERYBODY: [IpAddr; 2] =
     [IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1))];
+/// How long answers to the last NOTIFYs of a service that stops are waited for.
+const GOODBYE: std::time::Duration = std::time::Duration::from_millis(500);
 /// How long the bridge waits for a busy conference.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(1);
 

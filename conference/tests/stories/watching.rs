@@ -1,7 +1,7 @@
 //! Who watches a conference of many: what one document does not hold comes in the next.
 
 use conference::Config;
-use shared_model::{Affiliation, Role, RoomAccess, RoomEvent};
+use shared_model::{Affiliation, Mailboxes, Role, RoomAccess, RoomEvent};
 use sip_core::Name;
 
 use crate::house::{House, ROOM, jid, occupant};
@@ -56,5 +56,51 @@ async fn who_watches_hears_how_many_fit_and_whether_the_room_is_for_members() {
     members_only(false);
     let then = watcher.document().await;
     assert!(then.contains("state=\"partial\"") && then.contains("<locked>false</locked>"), "{then}");
+    house.stop().await;
+}
+
+/// RFC 6665 §4.1.3, §4.4.1: who watches subscribes anew at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_watches_is_told_that_the_service_stops() {
+    let house = House::start().await;
+    let (mut outside, mut inside) = (house.watch("carol").await, house.call("bob", 440.0).await);
+    let mut lamp = house.silent_phone("alice").await;
+    lamp.uri = house.focus.watched();
+    let packages = ["conference", "message-summary"].map(|package| [("Event", package), ("Expires", "600")]);
+    assert_eq!(inside.send("SUBSCRIBE", &packages[0]).await.status(), 200);
+    assert_eq!(lamp.send("SUBSCRIBE", &packages[1]).await.status(), 200);
+    for phone in [&mut outside, &mut inside, &mut lamp] {
+        assert!(phone.request("NOTIFY").await.value(Name::SubscriptionState).unwrap().starts_with("active"));
+    }
+    house.begin_to_stop().await;
+    for (phone, package) in [(outside, "conference"), (inside, "conference"), (lamp, "message-summary")] {
+        let (mut phone, mut states) = (phone, Vec::new());
+        while states.last().is_none_or(|state: &String| state.starts_with("active")) {
+            let notify = phone.request("NOTIFY").await;
+            assert_eq!(notify.value(Name::Event), Some(package));
+            states.push(notify.value(Name::SubscriptionState).unwrap().to_owned());
+        }
+        assert_eq!(states.last().unwrap(), "terminated;reason=deactivated");
+    }
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_stops_does_not_wait_for_who_is_gone() {
+    let house = House::start().await;
+    let (mut watcher, mut lamp) = (house.watch("carol").await, house.silent_phone("alice").await);
+    lamp.uri = house.focus.watched();
+    let wanted = [("Event", "message-summary"), ("Expires", "600")];
+    assert_eq!(lamp.send("SUBSCRIBE", &wanted).await.status(), 200);
+    for phone in [&mut watcher, &mut lamp] {
+        phone.request("NOTIFY").await;
+        phone.is_gone.store(true, std::sync::atomic::Ordering::Relaxed);
+    }
+    let took = house.begin_to_stop().await;
+    assert!(took < std::time::Duration::from_secs(2), "{took:?}");
+    for phone in [&mut watcher, &mut lamp] {
+        let told = phone.request("NOTIFY").await;
+        assert_eq!(told.value(Name::SubscriptionState), Some("terminated;reason=deactivated"));
+    }
     house.stop().await;
 }

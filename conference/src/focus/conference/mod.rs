@@ -140,6 +140,8 @@ impl Conference {
         self.focus.forget(&self.room, &self.inbox);
         self.stop_dialling().await;
         self.stop_referring(None, 487).await;
+        // RFC 6665 §4.1.3: who watches may subscribe anew at once.
+        self.end_subscriptions(|_| true, "deactivated").await;
         inputs.close();
         for leg in self.participants.iter().map(|participant| participant.leg).collect::<Vec<_>>() {
             self.hang_up(leg, "Conference Over").await;

@@ -1,6 +1,7 @@
 //! Those who watch a conference — RFC 4575 §3, RFC 6665 §4.2, inside the dialog of a call or outside any.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 use shared_model::BareJid;
@@ -204,12 +205,12 @@ impl Conference {
         let Some(endpoint) = self.focus.endpoint() else { return };
         for (subscription, request, flow) in requests {
             let sent = endpoint.request(request, flow, "0").await;
-            let inbox = self.inbox.clone();
-            // Who stops waits for the answers to what is said last.
+            let (focus, inbox) = (Arc::clone(&self.focus), self.inbox.clone());
+            // Who stops waits a while for the answers to what is said last.
             self.focus.parts().shutdown.spawn(async move {
-                let is_gone = match sent.last().await {
-                    Ok(response) => is_ended_by(response.status()),
-                    Err(_) => true,
+                let is_gone = tokio::select! {
+                    answer = sent.last() => answer.map_or(true, |answer| is_ended_by(answer.status())),
+                    () = focus.parts().goodbye() => true,
                 };
                 if let Some(id) = subscription.filter(|_| is_gone) {
                     // A conference that has ended has no subscriptions either.

@@ -81,6 +81,8 @@ pub(crate) struct House {
     address: SocketAddr,
     pub(crate) auth: Auth,
     shutdown: Shutdown,
+    /// Ends the wires, after what the focus says last.
+    wires: Shutdown,
     tls: tls::TlsPolicy,
     folder: PathBuf,
     registry: prometheus::Registry,
@@ -107,7 +109,7 @@ impl House {
         tls::install_provider();
         let random = random();
         let folder = std::env::temp_dir().join(format!("cusax-conference-{random:016x}"));
-        let shutdown = Shutdown::new();
+        let (shutdown, wires) = (Shutdown::new(), Shutdown::new());
         let bus = Bus::new();
         let registry = prometheus::Registry::new();
         let store = Store::in_memory();
@@ -153,12 +155,12 @@ impl House {
         .unwrap();
         let tls = tls::TlsPolicy::open(&tls::Config::default(), &folder, &["localhost".to_owned()]).unwrap();
         let (ours, theirs) = sip_endpoint::pair();
-        let endpoint = endpoint_with(&tls, &shutdown, vec![theirs], Focus::application(&focus)).await;
+        let endpoint = endpoint_with(&tls, &wires, vec![theirs], Focus::application(&focus)).await;
         let address = endpoint.bound().udp[0];
         focus.attach(endpoint);
         let (sender, called) = mpsc::unbounded_channel();
         let (ears, acks) = mpsc::unbounded_channel();
-        let outside = endpoint_with(&tls, &shutdown, vec![ours], Arc::new(phone::Called(sender, ears))).await;
+        let outside = endpoint_with(&tls, &wires, vec![ours], Arc::new(phone::Called(sender, ears))).await;
         shutdown.spawn(bridge::run(focus.clone(), bus.subscribe(), shutdown.clone()));
         Self {
             focus,
@@ -168,6 +170,7 @@ impl House {
             address,
             auth,
             shutdown,
+            wires,
             tls,
             folder,
             registry,
@@ -178,8 +181,16 @@ impl House {
     }
 
     pub(crate) async fn stop(self) {
-        self.shutdown.finish(Duration::from_secs(5)).await;
+        self.begin_to_stop().await;
+        self.wires.finish(Duration::from_secs(5)).await;
         let _ = std::fs::remove_dir_all(&self.folder);
+    }
+
+    /// The focus stops, and whoever it speaks to does not: how long that takes.
+    pub(crate) async fn begin_to_stop(&self) -> Duration {
+        let begun = std::time::Instant::now();
+        self.shutdown.finish(Duration::from_secs(5)).await;
+        begun.elapsed()
     }
 
     /// The same, when that is so much.
@@ -319,9 +330,9 @@ impl House {
     async fn phone(&self, name: &str, hertz: f64) -> Phone {
         let (sender, requests) = mpsc::unbounded_channel();
         let (bell, invites) = mpsc::unbounded_channel();
-        let wants_none = Arc::default();
-        let ear = phone::Ear(sender, bell, Arc::clone(&wants_none));
-        let endpoint = endpoint(&self.tls, &self.shutdown, Arc::new(ear)).await;
+        let (wants_none, is_gone) = (Arc::default(), Arc::default());
+        let ear = phone::Ear(sender, bell, Arc::clone(&wants_none), Arc::clone(&is_gone));
+        let endpoint = endpoint(&self.tls, &self.wires, Arc::new(ear)).await;
         let target =
             Target { transport: Transport::Udp, address: self.address, host: "127.0.0.1".to_owned() };
         let flow = endpoint.flow_to(&target).unwrap();
@@ -358,6 +369,7 @@ impl House {
             is_checked: false,
             lines: String::new(),
             wants_none,
+            is_gone,
         }
     }
 }

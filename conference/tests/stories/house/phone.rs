@@ -20,10 +20,15 @@ pub(super) struct Ear(
     pub(super) mpsc::UnboundedSender<Message>,
     pub(super) mpsc::UnboundedSender<Incoming>,
     pub(super) Arc<AtomicBool>,
+    pub(super) Arc<AtomicBool>,
 );
 
 impl Application for Ear {
     fn request(&self, incoming: Incoming) {
+        if self.3.load(Ordering::Relaxed) {
+            let _ = self.0.send(incoming.request);
+            return;
+        }
         if incoming.request.method() == "INVITE" {
             let _ = self.1.send(incoming);
             return;
@@ -96,6 +101,8 @@ pub(crate) struct Phone {
     pub(crate) lines: String,
     /// Whether it wants no NOTIFY.
     pub(crate) wants_none: Arc<AtomicBool>,
+    /// Whether it answers nothing any more.
+    pub(crate) is_gone: Arc<AtomicBool>,
 }
 
 impl Phone {
