@@ -215,7 +215,7 @@ fn own_metrics(registry: &Registry) -> anyhow::Result<()> {
     Ok(registry.register(Box::new(build))?)
 }
 
-/// Conferences hang up (RFC 3261 §15.1.1), and then the proxy ends that brings their BYEs to the phones.
+/// Conferences hang up (RFC 3261 §15.1.1), who watches something is told that it is over (RFC 6665 §4.1.3), and then the proxy ends that brings their BYEs to the phones.
 async fn stop_in_order(shutdown: Shutdown, calls: Shutdown, wires: Shutdown) {
     shutdown.begun().await;
     if !calls.finish(GOODBYE).await {
@@ -283,6 +283,7 @@ async fn start_sip(
         announcements: focus.map(|focus| Arc::clone(focus) as _),
         availability: chat.map(XmppServer::availability),
         notices: chat.map(XmppServer::notices),
+        goodbye: ground.calls.clone(),
         shutdown: ground.wires.clone(),
     };
     Ok(SipServer::start(needs).await?)

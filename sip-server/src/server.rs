@@ -87,6 +87,8 @@ pub struct Needs<'a> {
     pub announcements: Option<Arc<dyn Announcements>>,
     /// Who says things to accounts, if the chat half runs here.
     pub notices: Option<Arc<dyn Notices>>,
+    /// Begins before `shutdown` does, which waits for it: what is to be said last is said while there are wires.
+    pub goodbye: Shutdown,
     /// Ends it.
     pub shutdown: Shutdown,
 }
@@ -152,6 +154,7 @@ pub(crate) struct Server {
     pub(crate) notices: Option<Arc<dyn Notices>>,
     hosted: Vec<String>,
     endpoint: OnceLock<Endpoint>,
+    pub(crate) goodbye: Shutdown,
     pub(crate) shutdown: Shutdown,
 }
 
@@ -212,6 +215,7 @@ impl SipServer {
             notices: needs.notices,
             hosted,
             endpoint: OnceLock::new(),
+            goodbye: needs.goodbye,
             shutdown: needs.shutdown.clone(),
             config: needs.config,
         });
@@ -296,11 +300,6 @@ impl Server {
     pub(crate) fn reach(&self) -> Reach<'_> {
         let push = self.push.as_deref();
         Reach { bindings: &self.store.bindings, endpoint: self.endpoint(), push, node: &self.node }
-    }
-
-    /// Runs a task that the shutdown waits for.
-    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.shutdown.spawn(task);
     }
 
     /// Ends when the server is told to stop. Cancel safe.

@@ -66,7 +66,7 @@ pub(crate) async fn subscribe(
             server.metrics.response("SUBSCRIBE", response.status());
             handle.respond(response);
             if let Some((watch, inbox)) = watch {
-                server.spawn(watch.run(inbox));
+                server.goodbye.spawn(watch.run(inbox));
             }
         }
         Err(refusal) => {
@@ -99,6 +99,9 @@ async fn begin(
 ) -> Result<Begun, Box<Message>> {
     let refuse = |status, reason| Box::new(Message::response(request, status, reason));
     crate::routing::refuse_required(request)?;
+    if server.goodbye.is_begun() {
+        return Err(refuse(503, "Stopping"));
+    }
     let wanted = PACKAGE.read(request)?;
     let owner = owner(server, request).await;
     // §4.6: to others it looks the same whether somebody has this address.

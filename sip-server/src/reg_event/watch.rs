@@ -53,6 +53,7 @@ enum Woken {
     Changed,
     Answered(Result<Message, Failure>),
     Time,
+    Goodbye,
     Shutdown,
 }
 
@@ -108,6 +109,7 @@ impl Watch {
                 answer = answered(&mut self.notifying) => Woken::Answered(answer),
                 () = changes.bound(), if !self.is_behind => Woken::Changed,
                 () = tokio::time::sleep_until(deadline.into()), if !is_over => Woken::Time,
+                () = server.goodbye.begun() => Woken::Goodbye,
                 () = server.begun_shutdown() => Woken::Shutdown,
             };
             match woken {
@@ -124,6 +126,11 @@ impl Watch {
                     return self.end("timeout", inbox).await;
                 }
                 Woken::Time => {}
+                Woken::Goodbye => {
+                    // §4.1.3: who watches subscribes anew at once. Who is gone is not waited for.
+                    let _ = tokio::time::timeout(GOODBYE, self.end("deactivated", inbox)).await;
+                    return;
+                }
                 Woken::Asked(None) | Woken::Shutdown => return,
             }
         }
@@ -232,5 +239,7 @@ async fn answered(notifying: &mut Option<Notifying>) -> Result<Message, Failure>
     }
 }
 
+/// How long the answer to the last NOTIFY of a service that stops is waited for.
+const GOODBYE: Duration = Duration::from_millis(500);
 /// How long a store that does not answer is left alone.
 const RETRY: Duration = Duration::from_secs(5);

@@ -186,3 +186,24 @@ async fn changes_that_come_soon_after_another_are_told_together() {
     assert_eq!(told.matches("event=\"registered\"").count(), 2, "{told}");
     assert!(before.elapsed() > interval / 2);
 }
+
+/// RFC 6665 §4.1.3, §4.4.1: who watches subscribes anew at once.
+#[tokio::test]
+async fn who_watches_is_told_that_the_service_stops() {
+    let served = serve_with(quick()).await;
+    let [watcher, gone] = [Phone::new("bob", &served).await, Phone::new("bob", &served).await];
+    for phone in [&watcher, &gone] {
+        begin(phone, &bob(), "3600").await;
+    }
+    let (goodbye, begun) = (served.goodbye.clone(), std::time::Instant::now());
+    let stopping = tokio::spawn(async move { goodbye.finish(Duration::from_secs(5)).await });
+    let last = notified(&watcher).await;
+    assert_eq!(last.value(Name::SubscriptionState), Some("terminated;reason=deactivated"));
+    assert!(stopping.await.unwrap() && begun.elapsed() < Duration::from_secs(2), "the other answers nothing");
+    assert_eq!(
+        gone.expect("NOTIFY").await.value(Name::SubscriptionState),
+        last.value(Name::SubscriptionState)
+    );
+    let late = watcher.ask(subscribe(&watcher, &bob(), "3600"), PASSWORD).await;
+    assert_eq!(late.status(), 503);
+}

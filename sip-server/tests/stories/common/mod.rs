@@ -49,6 +49,8 @@ pub(crate) struct Served {
     pub(crate) bus: Bus<Fact>,
     pub(crate) told: Arc<Told>,
     pub(crate) shutdown: Shutdown,
+    /// What comes before it.
+    pub(crate) goodbye: Shutdown,
     /// Who vouches for its TLS certificate.
     pub(crate) roots: rustls::RootCertStore,
     folder: PathBuf,
@@ -202,7 +204,8 @@ pub(crate) async fn start_with(
     behind: Behind,
 ) -> Served {
     tls::install_provider();
-    let (bus, registry, shutdown) = (Bus::new(), prometheus::Registry::new(), Shutdown::new());
+    let (bus, registry) = (Bus::new(), prometheus::Registry::new());
+    let (shutdown, goodbye) = (Shutdown::new(), Shutdown::new());
     let config = shared_auth::Config { iterations: 4096, ..shared_auth::Config::default() };
     std::fs::create_dir_all(&folder).unwrap();
     let auth = Auth::open(&config, &store, &folder, &bus, &registry).unwrap();
@@ -228,12 +231,13 @@ pub(crate) async fn start_with(
         announcements: behind.announcements,
         availability: Some(Arc::new(Chat)),
         notices: Some(Arc::clone(&notices) as _),
+        goodbye: goodbye.clone(),
         shutdown: shutdown.clone(),
     })
     .await
     .unwrap();
     let roots = tls.roots();
-    Served { server, store, auth, bus, told: notices, shutdown, roots, folder }
+    Served { server, store, auth, bus, told: notices, shutdown, goodbye, roots, folder }
 }
 
 /// A phone on a socket of its own.
