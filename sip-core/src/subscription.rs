@@ -89,6 +89,16 @@ pub enum State<'a> {
     Terminated(&'a str),
 }
 
+/// Why a subscription ends with a service that stops (§4.1.3): whoever subscribes again does so when there is one again, and not all
+/// at once. `chance` is random.
+pub fn stopping(chance: u64) -> String {
+    format!("probation;retry-after={}", SOONEST + chance % SPREAD)
+}
+
+/// Seconds until a service that is started anew is there, and over how many they come that were told of its end.
+const SOONEST: u64 = 5;
+const SPREAD: u64 = 10;
+
 /// Whether an answer to a NOTIFY ends its subscription (§4.2.2, with RFC 5057 §5.1): 408, too, which is how a proxy tells of the time that is up (§5.2 there).
 pub fn is_ended_by(status: u16) -> bool {
     matches!(status, 404 | 405 | 408 | 410 | 416 | 480..=485 | 489 | 501 | 604)
@@ -123,6 +133,12 @@ mod tests {
         assert_eq!((wanted(&[(Name::Event, "presence")]), wanted(&[])), (Err(489), Err(489)));
         assert_eq!(wanted(&[(Name::Event, "conference"), (Name::Accept, "text/plain")]), Err(406));
         assert!(wanted(&[(Name::Event, "conference"), (Name::Accept, "text/plain, */*;q=0.1")]).is_ok());
+    }
+
+    #[test]
+    fn who_is_told_of_a_stop_comes_again_a_little_later() {
+        assert_eq!(stopping(0), "probation;retry-after=5");
+        assert_eq!(stopping(u64::MAX), "probation;retry-after=10");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! conference-info  entity state version
 //! ├─ conference-description   display-text subject conf-uris/entry(uri, purpose = participation)
 //! │                           service-uris/entry(uri, purpose = grouptextchat) maximum-user-count
-//! ├─ conference-state         user-count active locked
+//! ├─ conference-state         user-count active
 //! └─ users/user  entity       display-text associated-aors roles endpoint(status, joining-method, media)
 //! ```
 //! What is too long for one document comes in several: the whole with those who fit, and the others as if they came after it (§4.4).
@@ -81,8 +81,6 @@ pub(super) struct Outline {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct View {
     description: String,
-    /// Nobody joins it but who is a member already (§5.5.3).
-    is_locked: bool,
     users: Vec<User>,
 }
 
@@ -122,7 +120,6 @@ impl View {
             chat.unwrap_or_default(),
             outline.most
         );
-        let is_locked = snapshot.is_some_and(|snapshot| snapshot.access.members_only);
         let occupants = snapshot.map_or(&[][..], |snapshot| &snapshot.occupants);
         let mut users: Vec<User> = Vec::new();
         for Seen { participant, contact, is_speaking, is_called, video } in participants {
@@ -172,7 +169,7 @@ impl View {
                 merge(&mut users, User { entity: uri, about, endpoints, marks: BTreeSet::new() }, "");
             }
         }
-        Self { description, is_locked, users }
+        Self { description, users }
     }
 
     /// The whole, however long it is.
@@ -199,8 +196,7 @@ impl View {
         longest: usize,
     ) -> (String, Self) {
         let description = if self.description == before.description { "" } else { &self.description };
-        let mut known =
-            Self { description: self.description.clone(), is_locked: self.is_locked, users: Vec::new() };
+        let mut known = Self { description: self.description.clone(), users: Vec::new() };
         let mut users = String::new();
         let fits = |users: &String, user: &String| users.is_empty() || users.len() + user.len() <= longest;
         for user in &self.users {
@@ -231,11 +227,11 @@ impl View {
     }
 
     fn print(&self, entity: &str, state: &str, version: u32, description: &str, users: &str) -> String {
-        let (count, is_locked) = (self.users.len(), self.is_locked);
+        let count = self.users.len();
         format!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\r\n<conference-info xmlns=\"{NAMESPACE}\" entity=\"{}\" \
              state=\"{state}\" version=\"{version}\">{description}<conference-state><user-count>{count}</user-count>\
-             <active>true</active><locked>{is_locked}</locked></conference-state><users state=\"{state}\">{users}</users></conference-info>\r\n",
+             <active>true</active></conference-state><users state=\"{state}\">{users}</users></conference-info>\r\n",
             escape(entity)
         )
     }

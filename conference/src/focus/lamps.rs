@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use shared_model::{AccountId, BareJid, Waiting};
 use sip_core::Message;
 use sip_core::header::Name;
-use sip_core::subscription::{Package, State, is_ended_by};
+use sip_core::subscription::{Package, State, is_ended_by, stopping};
 use sip_endpoint::Incoming;
 use tokio::sync::mpsc;
 
@@ -114,11 +114,11 @@ impl Task {
                 () = shutdown.begun() => break,
             }
         }
-        // RFC 6665 §4.1.3: phones may subscribe anew at once. Who cannot be told in time finds that their lamp is not known.
+        // RFC 6665 §4.1.3: phones subscribe anew a little later. Who cannot be told in time finds that their lamp is not known.
         let focus = Arc::clone(&self.focus);
         let tell_all = async {
             for id in self.lamps.keys().copied().collect::<Vec<_>>() {
-                self.tell(id, None, Some("deactivated")).await;
+                self.tell(id, None, Some(&stopping(shared_runtime::random()))).await;
             }
         };
         tokio::select! {
@@ -242,7 +242,7 @@ impl Task {
     }
 
     /// Tells one subscription what waits, or what it knew; for the last time, if there is a reason.
-    async fn tell(&mut self, id: u64, waiting: Option<Waiting>, end: Option<&'static str>) {
+    async fn tell(&mut self, id: u64, waiting: Option<Waiting>, end: Option<&str>) {
         let contact = self.focus.lamp_contact();
         let Some(lamp) = self.lamps.get_mut(&id) else { return };
         let mut notify = lamp.dialog.request("NOTIFY", &contact);

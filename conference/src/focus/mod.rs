@@ -46,6 +46,7 @@ use shared_model::{
     ModerationError, OwnChat, Pending, RoomAddress, RoomDirectory, RoomEvent, Unavailable, VoiceMessages,
 };
 use shared_runtime::{Redacted, Shutdown, bus::Bus};
+use sip_core::header::Name;
 use sip_core::{Message, Uri};
 use sip_endpoint::{Application, Endpoint, Flow, Incoming};
 use tokio::sync::{mpsc, oneshot};
@@ -367,7 +368,9 @@ impl Focus {
         let is_begun = incoming.request.method() == "INVITE" && is_outside;
         let is_watched = incoming.request.method() == "SUBSCRIBE" && is_outside;
         if (is_begun || is_watched) && self.parts.shutdown.is_begun() {
-            return incoming.server.respond(Message::response(&incoming.request, 503, "Stopping"));
+            let mut later = Message::response(&incoming.request, 503, "Stopping");
+            later.push(Name::RetryAfter, "5");
+            return incoming.server.respond(later);
         }
         let Some(room) = self.room_of(&incoming.request) else {
             let status = if incoming.request.method() == "PRACK" { 481 } else { 404 };

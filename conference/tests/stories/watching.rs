@@ -1,10 +1,10 @@
 //! Who watches a conference of many: what one document does not hold comes in the next.
 
 use conference::Config;
-use shared_model::{Affiliation, Mailboxes, Role, RoomAccess, RoomEvent};
+use shared_model::{Mailboxes, Role};
 use sip_core::Name;
 
-use crate::house::{House, ROOM, jid, occupant};
+use crate::house::{House, occupant};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_watches_by_datagrams_hears_of_a_room_that_one_does_not_hold() {
@@ -37,29 +37,16 @@ async fn who_watches_by_datagrams_hears_of_a_room_that_one_does_not_hold() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_watches_hears_how_many_fit_and_whether_the_room_is_for_members() {
+async fn who_watches_hears_how_many_fit() {
     let house = House::start_with(Config { legs: 7, ..Config::default() }).await;
-    house.affiliations(vec![(jid("carol"), Affiliation::Member)]);
-    let members_only = |is_wanted| {
-        house.access(RoomAccess { members_only: is_wanted, ..RoomAccess::default() });
-        house.happens(RoomEvent::ConfigurationChanged { room: ROOM.parse().unwrap() });
-    };
-    members_only(true);
     let mut watcher = house.watch("carol").await;
     let first = watcher.document().await;
     let count = "<maximum-user-count>7</maximum-user-count></conference-description>";
     assert!(first.contains(count), "RFC 4575 §5.3.3: {first}");
-    assert!(
-        first.contains("<active>true</active><locked>true</locked></conference-state>"),
-        "§5.5.3: {first}"
-    );
-    members_only(false);
-    let then = watcher.document().await;
-    assert!(then.contains("state=\"partial\"") && then.contains("<locked>false</locked>"), "{then}");
     house.stop().await;
 }
 
-/// RFC 6665 §4.1.3, §4.4.1: who watches subscribes anew at once.
+/// RFC 6665 §4.1.3, §4.4.1: who watches subscribes anew a little later.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_watches_is_told_that_the_service_stops() {
     let house = House::start().await;
@@ -80,7 +67,7 @@ async fn who_watches_is_told_that_the_service_stops() {
             assert_eq!(notify.value(Name::Event), Some(package));
             states.push(notify.value(Name::SubscriptionState).unwrap().to_owned());
         }
-        assert_eq!(states.last().unwrap(), "terminated;reason=deactivated");
+        assert!(states.last().unwrap().starts_with("terminated;reason=probation;retry-after="), "{states:?}");
     }
     house.stop().await;
 }
@@ -100,7 +87,8 @@ async fn a_service_that_stops_does_not_wait_for_who_is_gone() {
     assert!(took < std::time::Duration::from_secs(2), "{took:?}");
     for phone in [&mut watcher, &mut lamp] {
         let told = phone.request("NOTIFY").await;
-        assert_eq!(told.value(Name::SubscriptionState), Some("terminated;reason=deactivated"));
+        let state = told.value(Name::SubscriptionState).unwrap();
+        assert!(state.starts_with("terminated;reason=probation;retry-after="), "{state}");
     }
     house.stop().await;
 }

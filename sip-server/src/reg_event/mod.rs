@@ -100,7 +100,9 @@ async fn begin(
     let refuse = |status, reason| Box::new(Message::response(request, status, reason));
     crate::routing::refuse_required(request)?;
     if server.goodbye.is_begun() {
-        return Err(refuse(503, "Stopping"));
+        let mut later = refuse(503, "Stopping");
+        later.push(Name::RetryAfter, "5");
+        return Err(later);
     }
     let wanted = PACKAGE.read(request)?;
     let owner = owner(server, request).await;

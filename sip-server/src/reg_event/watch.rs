@@ -14,7 +14,7 @@ use shared_model::Aor;
 use shared_runtime::unix_millis;
 use sip_core::Message;
 use sip_core::dialog::Dialog;
-use sip_core::subscription::{State, Wanted, is_ended_by};
+use sip_core::subscription::{State, Wanted, is_ended_by, stopping};
 use sip_core::transaction::Failure;
 use sip_endpoint::{Flow, Incoming};
 use tokio::sync::mpsc;
@@ -127,8 +127,9 @@ impl Watch {
                 }
                 Woken::Time => {}
                 Woken::Goodbye => {
-                    // §4.1.3: who watches subscribes anew at once. Who is gone is not waited for.
-                    let _ = tokio::time::timeout(GOODBYE, self.end("deactivated", inbox)).await;
+                    // §4.1.3: who watches subscribes anew a little later. Who is gone is not waited for.
+                    let why = stopping(shared_runtime::random());
+                    let _ = tokio::time::timeout(GOODBYE, self.end(&why, inbox)).await;
                     return;
                 }
                 Woken::Asked(None) | Woken::Shutdown => return,
@@ -179,7 +180,7 @@ impl Watch {
         self.quiet_until = Instant::now() + self.server.config.notify_interval;
     }
 
-    async fn end(mut self, reason: &'static str, inbox: &mut mpsc::Receiver<Incoming>) {
+    async fn end(mut self, reason: &str, inbox: &mut mpsc::Receiver<Incoming>) {
         self.notify(State::Terminated(reason), None).await;
         loop {
             tokio::select! {

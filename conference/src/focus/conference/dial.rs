@@ -88,7 +88,7 @@ impl Conference {
         if self.participants.len() + self.dialling.len() >= self.focus.parts().config.legs {
             return Err((486, "Conference Is Full"));
         }
-        if self.dialling.len() + self.referring.len() >= MOST_DIALLING {
+        if self.dialling.len() + self.asked() >= MOST_DIALLING || self.referring.len() >= MOST_REFERRING {
             return Err((486, "Too Many Calls Are Under Way"));
         }
         let parsed = Uri::parse(uri).ok_or((400, "No URI To Call"))?;
@@ -407,3 +407,5 @@ const LONGEST_WORDS: usize = 200;
 pub(super) const LONGEST_RING: Duration = Duration::from_secs(90);
 /// Calls of ours that ring at once.
 const MOST_DIALLING: usize = 20;
+/// Of those who were asked to call, and said that they will.
+const MOST_REFERRING: usize = 100;

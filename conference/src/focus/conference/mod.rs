@@ -27,6 +27,7 @@ use std::time::{Duration, Instant};
 use shared_model::{ConferenceEvent, ConferenceSnapshot, Correlation, Fact, RoomAddress, RoomSnapshot};
 use sip_core::Message;
 use sip_core::header::Name;
+use sip_core::subscription::stopping;
 use sip_endpoint::Incoming;
 use tokio::sync::mpsc;
 use tracing::Instrument;
@@ -141,7 +142,7 @@ impl Conference {
         self.stop_dialling().await;
         self.stop_referring(None, 487).await;
         // RFC 6665 §4.1.3: who watches may subscribe anew at once.
-        self.end_subscriptions(|_| true, "deactivated").await;
+        self.end_subscriptions(|_| true, &stopping(shared_runtime::random())).await;
         inputs.close();
         for leg in self.participants.iter().map(|participant| participant.leg).collect::<Vec<_>>() {
             self.hang_up(leg, "Conference Over").await;

@@ -44,6 +44,8 @@ pub(super) struct Referring {
     id: u64,
     callee: Caller,
     teller: Option<Teller>,
+    /// They said that they will.
+    is_accepted: bool,
     /// Who has not come then does not.
     pub(super) until: Instant,
 }
@@ -159,7 +161,7 @@ impl Conference {
         }
         self.tell_begun(&mut teller).await;
         let (id, until) = (self.name(), Instant::now() + LONGEST_RING);
-        self.referring.push(Referring { id, callee, teller, until });
+        self.referring.push(Referring { id, callee, teller, is_accepted: false, until });
         let (inbox, shutdown) = (self.inbox.clone(), self.focus.parts().shutdown.clone());
         let flow = endpoint.port(0);
         self.focus.parts().shutdown.spawn(async move {
@@ -181,8 +183,14 @@ impl Conference {
         tracing::info!(status, "somebody was asked to call the conference");
         if status >= 300 {
             let referring = self.referring.remove(at);
-            self.tell_end(referring.teller, status).await;
+            return self.tell_end(referring.teller, status).await;
         }
+        self.referring[at].is_accepted = true;
+    }
+
+    /// How many were asked to call and did not answer yet.
+    pub(super) fn asked(&self) -> usize {
+        self.referring.iter().filter(|asked| !asked.is_accepted).count()
     }
 
     /// Somebody is in the call: whoever had them asked hears so.
