@@ -1,6 +1,6 @@
 //! A shard: one task that owns a part of the transactions. Messages of one transaction always reach the same shard.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -40,18 +40,23 @@ pub(crate) struct Shard {
 
 /// An answer that somebody waits for.
 struct Awaited {
-    reply: ReplyTo,
+    /// Until the last word is told, and whoever listens has gone.
+    reply: Option<ReplyTo>,
     /// That the request went by.
     flow: Flow,
     /// Whom the connection was opened for, if it is one of ours with a call.
     host: Box<str>,
     is_in_dialog: bool,
+    /// It is an INVITE that has a 2xx.
+    is_accepted: bool,
 }
 
 /// Who waits for what.
 #[derive(Default)]
 struct Waiting {
     answers: HashMap<ClientKey, Awaited>,
+    /// Of these, INVITEs with a 2xx: another is for whoever listens still (RFC 6026 §7.2).
+    accepted: VecDeque<ClientKey>,
     cancels: HashMap<ServerKey, Arc<Cancelled>>,
     /// Large requests that go by UDP if their connection does not come about.
     fallbacks: HashMap<ClientKey, (Box<Message>, Flow)>,
@@ -68,6 +73,46 @@ impl Waiting {
         let request = Message::parse(bytes.clone()).ok()?;
         let key = ClientKey::new(request.top_via()?.branch()?, "INVITE");
         self.answers.get(&key).map(|awaited| &*awaited.host)
+    }
+
+    /// A response came, of which the sender of its request hears. Given back, with its flow, if they listen no more.
+    fn tell(&mut self, key: ClientKey, response: Message) -> Option<(Box<Message>, Flow)> {
+        self.fallbacks.remove(&key);
+        // Nobody waits for the answer to a CANCEL.
+        let Awaited { reply, flow, is_accepted, .. } = self.answers.get_mut(&key)?;
+        let status = response.status();
+        let answer = Answer::Response(Box::new(response));
+        let Some(queue) = &*reply else { return given_back(answer, *flow) };
+        let unheard = tell(queue, answer);
+        match status {
+            ..200 => {}
+            200..300 if key.is_invite() && unheard.is_none() => {
+                if !std::mem::replace(is_accepted, true) {
+                    self.accepted.push_back(key);
+                }
+            }
+            _ => *reply = None,
+        }
+        given_back(unheard?, *flow)
+    }
+
+    /// Lets go of whoever listens no more: a queue and the task behind it are more than a transaction, which stays for half a minute.
+    fn forget_gone(&mut self) {
+        for _ in 0..self.accepted.len().min(LOOKS) {
+            let Some(key) = self.accepted.pop_front() else { return };
+            let Some(awaited) = self.answers.get_mut(&key) else { continue };
+            match &awaited.reply {
+                Some(reply) if !reply.queue.is_closed() => self.accepted.push_back(key),
+                _ => awaited.reply = None,
+            }
+        }
+    }
+}
+
+fn given_back(answer: Answer, flow: Flow) -> Option<(Box<Message>, Flow)> {
+    match answer {
+        Answer::Response(response) => Some((response, flow)),
+        Answer::Failed(_) => None,
     }
 }
 
@@ -111,6 +156,7 @@ impl Shard {
                 let Some((request, flow, reply)) = waiting.again.pop() else { break };
                 request_again(&mut transactions, &mut waiting, (request, flow, reply), now, &mut events);
             }
+            waiting.forget_gone();
             let live = i64::try_from(transactions.len()).unwrap_or(i64::MAX);
             self.inlet.wires.metrics.transactions.add(live - std::mem::replace(&mut counted, live));
         }
@@ -134,23 +180,21 @@ impl Shard {
                 }
             }
             Event::Response(key, response) => {
-                waiting.fallbacks.remove(&key);
-                // Nobody waits for the answer to a CANCEL.
-                let Some(Awaited { reply, flow, .. }) = waiting.answers.get(&key) else { return };
-                if let Some(Answer::Response(response)) = tell(reply, Answer::Response(Box::new(response)))
+                if let Some((response, flow)) = waiting.tell(key, response)
                     && (200..300).contains(&response.status())
                 {
                     // Whoever sent the request has gone on; a 2xx that comes again still finds its way.
-                    self.inlet.application.stray(*response, *flow);
+                    self.inlet.application.stray(*response, flow);
                 }
             }
             Event::Failed(key, Failure::Unreachable) if waiting.fallbacks.contains_key(&key) => {
                 let sent = waiting.fallbacks.remove(&key).zip(waiting.answers.remove(&key));
-                waiting.again.extend(sent.map(|((request, udp), awaited)| (request, udp, awaited.reply)));
+                let again = |((request, udp), awaited): (_, Awaited)| Some((request, udp, awaited.reply?));
+                waiting.again.extend(sent.and_then(again));
             }
             Event::Failed(key, failure) => {
-                if let Some(awaited) = waiting.answers.get(&key) {
-                    tell(&awaited.reply, Answer::Failed(failure));
+                if let Some(reply) = waiting.answers.get(&key).and_then(|awaited| awaited.reply.as_ref()) {
+                    tell(reply, Answer::Failed(failure));
                 }
             }
             Event::Ended(key) => {
@@ -265,7 +309,10 @@ fn send_request(
 ) {
     if let Some(key) = ClientKey::of(&request) {
         let is_in_dialog = request.is_in_dialog();
-        waiting.answers.insert(key, Awaited { reply: reply.clone(), flow, host, is_in_dialog });
+        waiting.answers.insert(
+            key,
+            Awaited { reply: Some(reply.clone()), flow, host, is_in_dialog, is_accepted: false },
+        );
     }
     if transactions.request(*request, flow, flow.transport.reliability(), now, events).is_none() {
         refuse(&reply);
@@ -313,3 +360,5 @@ fn tell(reply: &ReplyTo, answer: Answer) -> Option<Answer> {
 const GRAIN: Duration = Duration::from_millis(5);
 /// Inputs that are taken at once.
 const BATCH: usize = 64;
+/// Who listens is looked at this often a turn.
+const LOOKS: usize = 4;

@@ -4,14 +4,14 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::{Effect, Reliability, Timers};
+use super::{Effect, Life, Reliability, Timers};
 use crate::Message;
 
 /// One request other than INVITE and ACK that was sent.
 #[derive(Debug)]
 pub struct Client {
+    /// The request, until its last answer.
     wire: Bytes,
-    timers: Timers,
     reliability: Reliability,
     state: State,
 }
@@ -31,7 +31,7 @@ impl Client {
     pub fn start(
         request: &Message,
         reliability: Reliability,
-        timers: Timers,
+        timers: &Timers,
         now: Instant,
         out: &mut Vec<Effect>,
     ) -> Self {
@@ -39,7 +39,7 @@ impl Client {
         out.push(Effect::Send(wire.clone()));
         let resend = (reliability == Reliability::Unreliable).then(|| now + timers.t1);
         let state = State::Trying { resend, interval: timers.t1, give_up: now + timers.b };
-        Self { wire, timers, reliability, state }
+        Self { wire, reliability, state }
     }
 
     /// Whether nothing has come yet.
@@ -48,54 +48,59 @@ impl Client {
     }
 
     /// Takes a response.
-    pub fn response(mut self, response: Message, now: Instant, out: &mut Vec<Effect>) -> Option<Self> {
-        self.state = match (self.state, response.status()) {
+    pub fn response(
+        &mut self,
+        response: Message,
+        timers: &Timers,
+        now: Instant,
+        out: &mut Vec<Effect>,
+    ) -> Life {
+        match (&self.state, response.status()) {
             (State::Trying { resend, give_up, .. } | State::Proceeding { resend, give_up }, 100..200) => {
                 out.push(Effect::Pass(response));
-                State::Proceeding { resend: resend.map(|_| now + self.timers.t2), give_up }
+                self.state = State::Proceeding { resend: resend.map(|_| now + timers.t2), give_up: *give_up };
             }
             (State::Trying { .. } | State::Proceeding { .. }, 200..) => {
                 out.push(Effect::Pass(response));
                 if self.reliability == Reliability::Reliable {
                     // §17.1.2.2: Timer K is zero for reliable transports.
-                    return None;
+                    return Life::IsOver;
                 }
-                State::Completed { end: now + self.timers.t4 }
+                self.wire = Bytes::new();
+                self.state = State::Completed { end: now + timers.t4 };
             }
-            (state, _) => state,
-        };
-        Some(self)
+            _ => {}
+        }
+        Life::GoesOn
     }
 
     /// Does what is due.
-    pub fn timeout(mut self, now: Instant, out: &mut Vec<Effect>) -> Option<Self> {
-        let (wire, t2) = (self.wire.clone(), self.timers.t2);
+    pub fn timeout(&mut self, timers: &Timers, now: Instant, out: &mut Vec<Effect>) -> Life {
         match &mut self.state {
             State::Trying { give_up, .. } | State::Proceeding { give_up, .. } if now >= *give_up => {
                 out.push(Effect::TimedOut);
-                return None;
+                return Life::IsOver;
             }
             State::Trying { resend: Some(at), interval, .. } if now >= *at => {
-                out.push(Effect::Send(wire));
-                *interval = (*interval * 2).min(t2);
+                out.push(Effect::Send(self.wire.clone()));
+                *interval = (*interval * 2).min(timers.t2);
                 *at = now + *interval;
             }
             State::Proceeding { resend: Some(at), .. } if now >= *at => {
-                out.push(Effect::Send(wire));
-                *at = now + t2;
+                out.push(Effect::Send(self.wire.clone()));
+                *at = now + timers.t2;
             }
-            State::Completed { end } if now >= *end => return None,
+            State::Completed { end } if now >= *end => return Life::IsOver,
             _ => {}
         }
-        Some(self)
+        Life::GoesOn
     }
 
     /// The transport failed: told unless a final response is there already.
-    pub fn unreachable(self, out: &mut Vec<Effect>) -> Option<Self> {
+    pub fn unreachable(&self, out: &mut Vec<Effect>) {
         if !matches!(self.state, State::Completed { .. }) {
             out.push(Effect::Unreachable);
         }
-        None
     }
 
     /// When `timeout` has work.

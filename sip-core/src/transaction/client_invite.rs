@@ -4,14 +4,14 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::{Effect, Reliability, Timers};
+use super::{Effect, Life, Reliability, Timers};
 use crate::Message;
 
 /// One INVITE that was sent.
 #[derive(Debug)]
 pub struct ClientInvite {
-    request: Message,
-    timers: Timers,
+    /// Until its last answer: its CANCEL and its ACK are made of it.
+    request: Option<Box<Message>>,
     reliability: Reliability,
     state: State,
 }
@@ -34,7 +34,7 @@ impl ClientInvite {
     pub fn start(
         request: Message,
         reliability: Reliability,
-        timers: Timers,
+        timers: &Timers,
         now: Instant,
         out: &mut Vec<Effect>,
     ) -> Self {
@@ -42,7 +42,7 @@ impl ClientInvite {
         out.push(Effect::Send(wire.clone()));
         let resend = (reliability == Reliability::Unreliable).then(|| now + timers.t1);
         let state = State::Calling { wire, resend, interval: timers.t1, give_up: now + timers.b };
-        Self { request, timers, reliability, state }
+        Self { request: Some(Box::new(request)), reliability, state }
     }
 
     /// Whether a provisional response has come, so that a CANCEL may be sent (§9.1).
@@ -61,87 +61,88 @@ impl ClientInvite {
     }
 
     /// It was cancelled: who does not even say so has gone (§9.1).
-    pub fn cancelled(&mut self, now: Instant) {
+    pub fn cancelled(&mut self, timers: &Timers, now: Instant) {
         if let State::Proceeding { end, is_cancelled, .. } = &mut self.state {
-            (*end, *is_cancelled) = (Some(now + self.timers.b), true);
+            (*end, *is_cancelled) = (Some(now + timers.b), true);
         }
     }
 
     /// The connection that it went by is gone. Who has it says so once a minute (§13.3.1.1), by another: who does not has gone, too.
-    pub fn parted(&mut self, now: Instant) {
+    pub fn parted(&mut self, timers: &Timers, now: Instant) {
         if let State::Proceeding { end, .. } = &mut self.state {
-            end.get_or_insert(now + 2 * self.timers.b);
+            end.get_or_insert(now + 2 * timers.b);
         }
     }
 
-    /// The INVITE as it was sent.
-    pub fn request(&self) -> &Message {
-        &self.request
+    /// The INVITE as it was sent, until its last answer.
+    pub fn request(&self) -> Option<&Message> {
+        self.request.as_deref()
     }
 
     /// Takes a response.
-    pub fn response(mut self, response: Message, now: Instant, out: &mut Vec<Effect>) -> Option<Self> {
-        self.state = match (self.state, response.status()) {
+    pub fn response(
+        &mut self,
+        response: Message,
+        timers: &Timers,
+        now: Instant,
+        out: &mut Vec<Effect>,
+    ) -> Life {
+        match (&mut self.state, response.status()) {
             (State::Calling { .. }, status @ 100..200) => {
                 out.push(Effect::Pass(response));
-                State::Proceeding { end: None, is_taken: status > 100, is_cancelled: false }
+                self.state = State::Proceeding { end: None, is_taken: status > 100, is_cancelled: false };
             }
             (State::Proceeding { end, is_taken, is_cancelled }, status @ 100..200) => {
                 out.push(Effect::Pass(response));
-                let end = end.filter(|_| is_cancelled);
-                State::Proceeding { end, is_taken: is_taken || status > 100, is_cancelled }
+                *end = end.filter(|_| *is_cancelled);
+                *is_taken |= status > 100;
             }
             (State::Calling { .. } | State::Proceeding { .. }, 200..300) => {
                 out.push(Effect::Pass(response));
-                State::Accepted { end: now + self.timers.b }
+                self.request = None;
+                self.state = State::Accepted { end: now + timers.b };
             }
             (State::Calling { .. } | State::Proceeding { .. }, 300..) => {
-                let ack = Message::ack(&self.request, &response).to_bytes();
+                let Some(request) = self.request.take() else { return Life::IsOver };
+                let ack = Message::ack(&request, &response).to_bytes();
                 out.push(Effect::Send(ack.clone()));
                 out.push(Effect::Pass(response));
                 if self.reliability == Reliability::Reliable {
                     // §17.1.1.2: Timer D is zero for reliable transports.
-                    return None;
+                    return Life::IsOver;
                 }
-                State::Completed { ack, end: now + self.timers.d }
+                self.state = State::Completed { ack, end: now + timers.d };
             }
-            (State::Completed { ack, end }, 300..) => {
-                out.push(Effect::Send(ack.clone()));
-                State::Completed { ack, end }
-            }
-            (State::Accepted { end }, 200..300) => {
-                out.push(Effect::Pass(response));
-                State::Accepted { end }
-            }
-            (state, _) => state,
-        };
-        Some(self)
+            (State::Completed { ack, .. }, 300..) => out.push(Effect::Send(ack.clone())),
+            (State::Accepted { .. }, 200..300) => out.push(Effect::Pass(response)),
+            _ => {}
+        }
+        Life::GoesOn
     }
 
     /// Does what is due.
-    pub fn timeout(mut self, now: Instant, out: &mut Vec<Effect>) -> Option<Self> {
+    pub fn timeout(&mut self, now: Instant, out: &mut Vec<Effect>) -> Life {
         match &mut self.state {
             State::Calling { give_up: end, .. } | State::Proceeding { end: Some(end), .. } if now >= *end => {
                 out.push(Effect::TimedOut);
-                return None;
+                return Life::IsOver;
             }
             State::Calling { wire, resend: Some(at), interval, .. } if now >= *at => {
                 out.push(Effect::Send(wire.clone()));
                 *interval *= 2;
                 *at = now + *interval;
             }
-            State::Completed { end, .. } | State::Accepted { end } if now >= *end => return None,
+            State::Completed { end, .. } | State::Accepted { end } if now >= *end => return Life::IsOver,
             _ => {}
         }
-        Some(self)
+        Life::GoesOn
     }
 
     /// The transport failed: told unless a final response is there already (§17.1.4).
-    pub fn unreachable(self, out: &mut Vec<Effect>) -> Option<Self> {
+    pub fn unreachable(&self, out: &mut Vec<Effect>) {
         if let State::Calling { .. } | State::Proceeding { .. } = self.state {
             out.push(Effect::Unreachable);
         }
-        None
     }
 
     /// When `timeout` has work.

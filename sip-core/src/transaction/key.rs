@@ -1,15 +1,17 @@
 //! Which transaction a message belongs to — RFC 3261 §17.1.3 (responses), §17.2.3 (requests).
 
+use std::sync::Arc;
+
 use crate::Message;
 use crate::header::Name;
 
 /// Branch and method of a request that we sent.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ClientKey(String);
+pub struct ClientKey(Arc<str>);
 
 /// Branch, sent-by and method of a request that came; ACK counts as INVITE.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ServerKey(String);
+pub struct ServerKey(Arc<str>);
 
 impl ClientKey {
     /// The key of a request that we send, or of a response to one.
@@ -21,7 +23,12 @@ impl ClientKey {
 
     /// The key of a request that we sent with this branch.
     pub fn new(branch: &str, method: &str) -> Self {
-        Self([branch, " ", method].concat())
+        Self([branch, " ", method].concat().into())
+    }
+
+    /// Whether the request is an INVITE.
+    pub fn is_invite(&self) -> bool {
+        self.0.ends_with(" INVITE")
     }
 }
 
@@ -52,13 +59,13 @@ impl ServerKey {
             key.push(' ');
             key.extend(port.map(char::from));
             key.push_str(method);
-            return Some(Self(key));
+            return Some(Self(key.into()));
         }
         // A peer of RFC 2543: what identifies its request is the request (§17.2.3).
         let (number, _) = request.cseq()?;
         let via = request.elements(Name::Via).next()?;
         let tag = request.from_tag().unwrap_or_default();
-        Some(Self(format!("2543 {tag} {} {number} {via} {method}", request.call_id())))
+        Some(Self(format!("2543 {tag} {} {number} {via} {method}", request.call_id()).into()))
     }
 }
 

@@ -11,7 +11,9 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::due::Due;
-use super::{Client, ClientInvite, ClientKey, Effect, Reliability, Server, ServerInvite, ServerKey, Timers};
+use super::{
+    Client, ClientInvite, ClientKey, Effect, Life, Reliability, Server, ServerInvite, ServerKey, Timers,
+};
 use crate::Message;
 use crate::header::Name;
 
@@ -51,6 +53,8 @@ pub struct Transactions<F> {
     clients: HashMap<ClientKey, Sent<F>>,
     servers: HashMap<ServerKey, (ServerMachine, F)>,
     due: Due<Key>,
+    /// What a step asks for, while it is carried out: empty between steps.
+    effects: Vec<Effect>,
 }
 
 /// A request that was sent.
@@ -84,7 +88,13 @@ enum Key {
 impl<F: Copy + Eq> Transactions<F> {
     /// No transactions.
     pub fn new(timers: Timers) -> Self {
-        Self { timers, clients: HashMap::new(), servers: HashMap::new(), due: Due::new(&timers) }
+        Self {
+            timers,
+            clients: HashMap::new(),
+            servers: HashMap::new(),
+            due: Due::new(&timers),
+            effects: Vec::new(),
+        }
     }
 
     /// How many transactions are alive.
@@ -118,15 +128,12 @@ impl<F: Copy + Eq> Transactions<F> {
                     return;
                 }
                 let machine = if method == "INVITE" {
-                    ServerMachine::Invite(ServerInvite::start(reliability, self.timers))
+                    ServerMachine::Invite(ServerInvite::start(reliability))
                 } else {
-                    ServerMachine::Other(Server::start(reliability, self.timers, now))
+                    ServerMachine::Other(Server::start(reliability, &self.timers, now))
                 };
                 let is_invite = method == "INVITE";
-                if let Some(at) = machine.deadline() {
-                    self.due.push(now, at, Key::Server(key.clone()));
-                }
-                self.servers.insert(key.clone(), (machine, flow));
+                self.begin_server(key.clone(), machine, flow, now);
                 if is_invite {
                     // §17.2.1: within 200 ms; at once costs nothing and stops retransmissions soonest.
                     self.respond(&key, &Message::response(&message, 100, ""), now, out);
@@ -149,18 +156,10 @@ impl<F: Copy + Eq> Transactions<F> {
         now: Instant,
         out: &mut Vec<Event<F>>,
     ) -> bool {
-        let Some((machine, flow)) = self.servers.remove(key) else { return false };
-        let mut effects = Vec::new();
-        let next = match machine {
-            ServerMachine::Invite(machine) => {
-                machine.respond(response, now, &mut effects).map(ServerMachine::Invite)
-            }
-            ServerMachine::Other(machine) => {
-                machine.respond(response, now, &mut effects).map(ServerMachine::Other)
-            }
-        };
-        self.settle_server(key.clone(), next, flow, effects, now, out);
-        true
+        self.step_server(key, now, out, |machine, timers, effects| match machine {
+            ServerMachine::Invite(machine) => machine.respond(response, timers, now, effects),
+            ServerMachine::Other(machine) => machine.respond(response, timers, now, effects),
+        })
     }
 
     /// Sends a request, other than ACK, in a transaction of its own. Its topmost Via has a branch that is not in use.
@@ -173,14 +172,17 @@ impl<F: Copy + Eq> Transactions<F> {
         out: &mut Vec<Event<F>>,
     ) -> Option<ClientKey> {
         let key = ClientKey::of(&request)?;
-        let mut effects = Vec::new();
+        let mut effects = std::mem::take(&mut self.effects);
         let machine = if request.method() == "INVITE" {
-            ClientMachine::Invite(ClientInvite::start(request, reliability, self.timers, now, &mut effects))
+            ClientMachine::Invite(ClientInvite::start(request, reliability, &self.timers, now, &mut effects))
         } else {
-            ClientMachine::Other(Client::start(&request, reliability, self.timers, now, &mut effects))
+            ClientMachine::Other(Client::start(&request, reliability, &self.timers, now, &mut effects))
         };
-        let sent = Sent { machine, flow, reliability, wants_cancel: None };
-        self.settle_client(key.clone(), sent, |machine, _| Some(machine), effects, now, out);
+        if let Some(at) = machine.deadline() {
+            self.due.push(now, at, Key::Client(key.clone()));
+        }
+        self.clients.insert(key.clone(), Sent { machine, flow, reliability, wants_cancel: None });
+        self.told_by_client(&key, flow, effects, out);
         Some(key)
     }
 
@@ -205,7 +207,7 @@ impl<F: Copy + Eq> Transactions<F> {
         }
         for (key, sent) in self.clients.iter_mut().filter(|(_, sent)| sent.flow == flow) {
             if let ClientMachine::Invite(invite) = &mut sent.machine {
-                invite.parted(now);
+                invite.parted(&self.timers, now);
                 if let Some(at) = invite.deadline() {
                     self.due.push(now, at, Key::Client(key.clone()));
                 }
@@ -225,12 +227,13 @@ impl<F: Copy + Eq> Transactions<F> {
     }
 
     fn unreachable(&mut self, key: ClientKey, now: Instant, out: &mut Vec<Event<F>>) {
-        let Some(sent) = self.clients.remove(&key) else { return };
-        let step = |machine, effects: &mut Vec<Effect>| match machine {
-            ClientMachine::Invite(machine) => machine.unreachable(effects).map(ClientMachine::Invite),
-            ClientMachine::Other(machine) => machine.unreachable(effects).map(ClientMachine::Other),
-        };
-        self.settle_client(key, sent, step, Vec::new(), now, out);
+        self.step_client(&key, now, out, |machine, _, effects| {
+            match machine {
+                ClientMachine::Invite(machine) => machine.unreachable(effects),
+                ClientMachine::Other(machine) => machine.unreachable(effects),
+            }
+            Life::IsOver
+        });
     }
 
     /// The earliest instant at which `timeout` may have work.
@@ -242,26 +245,18 @@ impl<F: Copy + Eq> Transactions<F> {
     pub fn timeout(&mut self, now: Instant, out: &mut Vec<Event<F>>) {
         while let Some((at, key)) = self.due.pop(now) {
             match key {
-                Key::Client(key) => self.client_timeout(key, at, now, out),
-                Key::Server(key) => self.server_timeout(key, at, now, out),
+                Key::Client(key) => self.client_timeout(&key, at, now, out),
+                Key::Server(key) => self.server_timeout(&key, at, now, out),
             }
         }
     }
 
     fn receive_response(&mut self, response: Message, now: Instant, out: &mut Vec<Event<F>>) {
         let Some(key) = ClientKey::of(&response) else { return };
-        let Some(sent) = self.clients.remove(&key) else {
-            return;
-        };
-        let step = |machine, effects: &mut Vec<Effect>| match machine {
-            ClientMachine::Invite(machine) => {
-                machine.response(response, now, effects).map(ClientMachine::Invite)
-            }
-            ClientMachine::Other(machine) => {
-                machine.response(response, now, effects).map(ClientMachine::Other)
-            }
-        };
-        self.settle_client(key.clone(), sent, step, Vec::new(), now, out);
+        self.step_client(&key, now, out, |machine, timers, effects| match machine {
+            ClientMachine::Invite(machine) => machine.response(response, timers, now, effects),
+            ClientMachine::Other(machine) => machine.response(response, timers, now, effects),
+        });
         self.cancel_if_wanted(&key, now, out);
     }
 
@@ -272,12 +267,12 @@ impl<F: Copy + Eq> Transactions<F> {
             return;
         }
         let Some(reason) = sent.wants_cancel.take() else { return };
-        invite.cancelled(now);
+        invite.cancelled(&self.timers, now);
         if let Some(at) = invite.deadline() {
             self.due.push(now, at, Key::Client(key.clone()));
         }
-        let (mut cancel, flow, reliability) =
-            (Message::cancel(invite.request()), sent.flow, sent.reliability);
+        let Some(mut cancel) = invite.request().map(Message::cancel) else { return };
+        let (flow, reliability) = (sent.flow, sent.reliability);
         if !reason.is_empty() {
             cancel.push(Name::Reason, &reason);
         }
@@ -285,18 +280,16 @@ impl<F: Copy + Eq> Transactions<F> {
     }
 
     fn receive_ack(&mut self, key: ServerKey, ack: Message, flow: F, now: Instant, out: &mut Vec<Event<F>>) {
-        let Some((machine, on)) = self.servers.remove(&key) else {
+        if !self.servers.contains_key(&key) {
             if !ack.acknowledges_stateless_answer() {
                 out.push(Event::Ack(ack, flow));
             }
             return;
-        };
-        let mut effects = Vec::new();
-        let next = match machine {
-            ServerMachine::Invite(machine) => machine.ack(ack, now, &mut effects).map(ServerMachine::Invite),
-            other @ ServerMachine::Other(_) => Some(other),
-        };
-        self.settle_server(key, next, on, effects, now, out);
+        }
+        self.step_server(&key, now, out, |machine, timers, effects| match machine {
+            ServerMachine::Invite(machine) => machine.ack(ack, timers, now, effects),
+            ServerMachine::Other(_) => Life::GoesOn,
+        });
     }
 
     fn receive_cancel(
@@ -311,8 +304,8 @@ impl<F: Copy + Eq> Transactions<F> {
         if self.is_retransmission(&key, out) {
             return;
         }
-        self.servers
-            .insert(key.clone(), (ServerMachine::Other(Server::start(reliability, self.timers, now)), flow));
+        let machine = ServerMachine::Other(Server::start(reliability, &self.timers, now));
+        self.begin_server(key.clone(), machine, flow, now);
         let invite = ServerKey::of_cancelled(&cancel).filter(|invite| self.servers.contains_key(invite));
         let status = if invite.is_some() { 200 } else { 481 };
         self.respond(&key, &Message::response(&cancel, status, ""), now, out);
@@ -326,95 +319,123 @@ impl<F: Copy + Eq> Transactions<F> {
 
     fn is_retransmission(&self, key: &ServerKey, out: &mut Vec<Event<F>>) -> bool {
         let Some((machine, flow)) = self.servers.get(key) else { return false };
-        let mut effects = Vec::new();
-        match machine {
-            ServerMachine::Invite(machine) => machine.retransmission(&mut effects),
-            ServerMachine::Other(machine) => machine.retransmission(&mut effects),
-        }
-        for effect in effects {
-            if let Effect::Send(wire) = effect {
-                out.push(Event::Send(*flow, wire));
-            }
-        }
+        let answer = match machine {
+            ServerMachine::Invite(machine) => machine.retransmission(),
+            ServerMachine::Other(machine) => machine.retransmission(),
+        };
+        out.extend(answer.map(|wire| Event::Send(*flow, wire.clone())));
         true
     }
 
-    fn client_timeout(&mut self, key: ClientKey, at: Instant, now: Instant, out: &mut Vec<Event<F>>) {
+    fn client_timeout(&mut self, key: &ClientKey, at: Instant, now: Instant, out: &mut Vec<Event<F>>) {
         // If the deadline is another, the machine went on since this entry was made; its newer one is in the heap.
-        if self.clients.get(&key).is_none_or(|sent| sent.machine.deadline() != Some(at)) {
+        if self.clients.get(key).is_none_or(|sent| sent.machine.deadline() != Some(at)) {
             return;
         }
-        let Some(sent) = self.clients.remove(&key) else { return };
-        let step = |machine, effects: &mut Vec<Effect>| match machine {
-            ClientMachine::Invite(machine) => machine.timeout(now, effects).map(ClientMachine::Invite),
-            ClientMachine::Other(machine) => machine.timeout(now, effects).map(ClientMachine::Other),
-        };
-        self.settle_client(key, sent, step, Vec::new(), now, out);
+        self.step_client(key, now, out, |machine, timers, effects| match machine {
+            ClientMachine::Invite(machine) => machine.timeout(now, effects),
+            ClientMachine::Other(machine) => machine.timeout(timers, now, effects),
+        });
     }
 
-    fn server_timeout(&mut self, key: ServerKey, at: Instant, now: Instant, out: &mut Vec<Event<F>>) {
-        if self.servers.get(&key).is_none_or(|(machine, _)| machine.deadline() != Some(at)) {
+    fn server_timeout(&mut self, key: &ServerKey, at: Instant, now: Instant, out: &mut Vec<Event<F>>) {
+        if self.servers.get(key).is_none_or(|(machine, _)| machine.deadline() != Some(at)) {
             return;
         }
-        let Some((machine, flow)) = self.servers.remove(&key) else { return };
-        let mut effects = Vec::new();
-        let next = match machine {
-            ServerMachine::Invite(machine) => machine.timeout(now, &mut effects).map(ServerMachine::Invite),
-            ServerMachine::Other(machine) => machine.timeout(now).map(ServerMachine::Other),
-        };
-        self.settle_server(key, next, flow, effects, now, out);
+        self.step_server(key, now, out, |machine, timers, effects| match machine {
+            ServerMachine::Invite(machine) => machine.timeout(timers, now, effects),
+            ServerMachine::Other(machine) => machine.timeout(now),
+        });
     }
 
-    /// Lets a machine take its step, carries out what it asked for, and keeps it if it lives.
-    fn settle_client(
-        &mut self,
-        key: ClientKey,
-        sent: Sent<F>,
-        step: impl FnOnce(ClientMachine, &mut Vec<Effect>) -> Option<ClientMachine>,
-        mut effects: Vec<Effect>,
-        now: Instant,
-        out: &mut Vec<Event<F>>,
-    ) {
-        let flow = sent.flow;
-        let next = step(sent.machine, &mut effects);
-        for effect in effects {
-            out.push(match effect {
-                Effect::Send(wire) => Event::Send(flow, wire),
-                Effect::Pass(response) => Event::Response(key.clone(), response),
-                Effect::PassAck(ack) => Event::Ack(ack, flow),
-                Effect::TimedOut => Event::Failed(key.clone(), Failure::Timeout),
-                Effect::Unreachable => Event::Failed(key.clone(), Failure::Unreachable),
-            });
-        }
-        let Some(machine) = next else { return out.push(Event::Ended(key)) };
-        if let Some(at) = machine.deadline() {
-            self.due.push(now, at, Key::Client(key.clone()));
-        }
-        self.clients.insert(key, Sent { machine, ..sent });
-    }
-
-    fn settle_server(
-        &mut self,
-        key: ServerKey,
-        next: Option<ServerMachine>,
-        flow: F,
-        effects: Vec<Effect>,
-        now: Instant,
-        out: &mut Vec<Event<F>>,
-    ) {
-        for effect in effects {
-            match effect {
-                Effect::Send(wire) => out.push(Event::Send(flow, wire)),
-                Effect::PassAck(ack) => out.push(Event::Ack(ack, flow)),
-                // Nobody acknowledged: there is nobody to tell but the log.
-                Effect::Pass(_) | Effect::TimedOut | Effect::Unreachable => {}
-            }
-        }
-        let Some(machine) = next else { return };
+    fn begin_server(&mut self, key: ServerKey, machine: ServerMachine, flow: F, now: Instant) {
         if let Some(at) = machine.deadline() {
             self.due.push(now, at, Key::Server(key.clone()));
         }
         self.servers.insert(key, (machine, flow));
+    }
+
+    /// Lets a machine take its step, where it lies, and carries out what it asked for.
+    fn step_client(
+        &mut self,
+        key: &ClientKey,
+        now: Instant,
+        out: &mut Vec<Event<F>>,
+        step: impl FnOnce(&mut ClientMachine, &Timers, &mut Vec<Effect>) -> Life,
+    ) {
+        let Some(sent) = self.clients.get_mut(key) else { return };
+        let (flow, before) = (sent.flow, sent.machine.deadline());
+        let mut effects = std::mem::take(&mut self.effects);
+        let life = step(&mut sent.machine, &self.timers, &mut effects);
+        let after = sent.machine.deadline();
+        self.told_by_client(key, flow, effects, out);
+        match life {
+            Life::GoesOn => self.wait(now, before, after, || Key::Client(key.clone())),
+            Life::IsOver => {
+                self.clients.remove(key);
+                out.push(Event::Ended(key.clone()));
+            }
+        }
+    }
+
+    /// The same of a request that came. False if its transaction is over.
+    fn step_server(
+        &mut self,
+        key: &ServerKey,
+        now: Instant,
+        out: &mut Vec<Event<F>>,
+        step: impl FnOnce(&mut ServerMachine, &Timers, &mut Vec<Effect>) -> Life,
+    ) -> bool {
+        let Some((machine, flow)) = self.servers.get_mut(key) else { return false };
+        let before = machine.deadline();
+        let life = step(machine, &self.timers, &mut self.effects);
+        let after = machine.deadline();
+        for effect in self.effects.drain(..) {
+            match effect {
+                Effect::Send(wire) => out.push(Event::Send(*flow, wire)),
+                Effect::PassAck(ack) => out.push(Event::Ack(ack, *flow)),
+                // Nobody acknowledged: there is nobody to tell but the log.
+                Effect::Pass(_) | Effect::TimedOut | Effect::Unreachable => {}
+            }
+        }
+        match life {
+            Life::GoesOn => self.wait(now, before, after, || Key::Server(key.clone())),
+            Life::IsOver => drop(self.servers.remove(key)),
+        }
+        true
+    }
+
+    /// A deadline that did not change has its entry.
+    fn wait(
+        &mut self,
+        now: Instant,
+        before: Option<Instant>,
+        after: Option<Instant>,
+        key: impl FnOnce() -> Key,
+    ) {
+        if let Some(at) = after
+            && before != after
+        {
+            self.due.push(now, at, key());
+        }
+    }
+
+    /// What a request that we sent asks for; `effects` is left empty, and kept for the next.
+    fn told_by_client(
+        &mut self,
+        key: &ClientKey,
+        flow: F,
+        mut effects: Vec<Effect>,
+        out: &mut Vec<Event<F>>,
+    ) {
+        out.extend(effects.drain(..).map(|effect| match effect {
+            Effect::Send(wire) => Event::Send(flow, wire),
+            Effect::Pass(response) => Event::Response(key.clone(), response),
+            Effect::PassAck(ack) => Event::Ack(ack, flow),
+            Effect::TimedOut => Event::Failed(key.clone(), Failure::Timeout),
+            Effect::Unreachable => Event::Failed(key.clone(), Failure::Unreachable),
+        }));
+        self.effects = effects;
     }
 }
 

@@ -1,7 +1,7 @@
 //! Transactions — RFC 3261 §17 with RFC 6026: four machines, and the layer that finds the right one.
 //!
 //! The contract of each machine is the same: `handle` one input at an instant, drain the effects, then wait for a
-//! packet, a word of the transaction user, or `deadline`. `None` in place of the next state means terminated.
+//! packet, a word of the transaction user, or `deadline`, until its [`Life`] is over.
 
 mod client;
 mod client_invite;
@@ -37,6 +37,16 @@ pub enum Effect {
     TimedOut,
     /// The transport failed.
     Unreachable,
+}
+
+/// Whether a machine is terminated by the step that it took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Life {
+    /// It waits for more.
+    GoesOn,
+    /// It is terminated.
+    IsOver,
 }
 
 /// Whether the transport delivers by itself (RFC 3261 §17: unreliable ones need retransmissions).

@@ -4,13 +4,12 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::{Effect, Reliability, Timers};
+use super::{Effect, Life, Reliability, Timers};
 use crate::Message;
 
 /// One request other than INVITE and ACK that came.
 #[derive(Debug)]
 pub struct Server {
-    timers: Timers,
     reliability: Reliability,
     state: State,
 }
@@ -28,55 +27,54 @@ enum State {
 
 impl Server {
     /// A request came.
-    pub fn start(reliability: Reliability, timers: Timers, now: Instant) -> Self {
-        Self { timers, reliability, state: State::Trying { end: now + timers.b } }
+    pub fn start(reliability: Reliability, timers: &Timers, now: Instant) -> Self {
+        Self { reliability, state: State::Trying { end: now + timers.b } }
     }
 
     /// The transaction user answers.
-    pub fn respond(mut self, response: &Message, now: Instant, out: &mut Vec<Effect>) -> Option<Self> {
-        let (State::Trying { end } | State::Proceeding { end, .. }) = self.state else { return Some(self) };
+    pub fn respond(
+        &mut self,
+        response: &Message,
+        timers: &Timers,
+        now: Instant,
+        out: &mut Vec<Effect>,
+    ) -> Life {
+        let (State::Trying { end } | State::Proceeding { end, .. }) = self.state else { return Life::GoesOn };
         let wire = response.to_bytes();
         out.push(Effect::Send(wire.clone()));
         if response.status() < 200 {
             self.state = State::Proceeding { last: wire, end };
-            return Some(self);
+            return Life::GoesOn;
         }
         if self.reliability == Reliability::Reliable {
             // §17.2.2: Timer J is zero for reliable transports.
-            return None;
+            return Life::IsOver;
         }
-        self.state = State::Completed { last: wire, end: now + self.timers.b };
-        Some(self)
+        self.state = State::Completed { last: wire, end: now + timers.b };
+        Life::GoesOn
     }
 
-    /// The request came again.
-    pub fn retransmission(&self, out: &mut Vec<Effect>) {
+    /// The request came again: what answers it, if anything.
+    pub fn retransmission(&self) -> Option<&Bytes> {
         match &self.state {
-            State::Trying { .. } => {}
-            State::Proceeding { last, .. } | State::Completed { last, .. } => {
-                out.push(Effect::Send(last.clone()))
-            }
+            State::Trying { .. } => None,
+            State::Proceeding { last, .. } | State::Completed { last, .. } => Some(last),
         }
     }
 
     /// Does what is due.
-    pub fn timeout(self, now: Instant) -> Option<Self> {
-        match self.state {
-            State::Trying { end } | State::Proceeding { end, .. } | State::Completed { end, .. }
-                if now >= end =>
-            {
-                None
-            }
-            _ => Some(self),
-        }
+    pub fn timeout(&self, now: Instant) -> Life {
+        if now >= self.end() { Life::IsOver } else { Life::GoesOn }
     }
 
     /// When `timeout` has work.
     pub fn deadline(&self) -> Option<Instant> {
-        match &self.state {
-            State::Trying { end } | State::Proceeding { end, .. } | State::Completed { end, .. } => {
-                Some(*end)
-            }
-        }
+        Some(self.end())
+    }
+
+    fn end(&self) -> Instant {
+        let (State::Trying { end } | State::Proceeding { end, .. } | State::Completed { end, .. }) =
+            &self.state;
+        *end
     }
 }

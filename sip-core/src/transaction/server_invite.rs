@@ -4,13 +4,12 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::{Effect, Reliability, Timers};
+use super::{Effect, Life, Reliability, Timers};
 use crate::Message;
 
 /// One INVITE that came.
 #[derive(Debug)]
 pub struct ServerInvite {
-    timers: Timers,
     reliability: Reliability,
     state: State,
 }
@@ -29,61 +28,59 @@ enum State {
 
 impl ServerInvite {
     /// An INVITE came; 100 Trying is the transaction user's first word or ours.
-    pub fn start(reliability: Reliability, timers: Timers) -> Self {
-        Self { timers, reliability, state: State::Proceeding { last: None } }
+    pub fn start(reliability: Reliability) -> Self {
+        Self { reliability, state: State::Proceeding { last: None } }
     }
 
     /// The transaction user answers.
-    pub fn respond(mut self, response: &Message, now: Instant, out: &mut Vec<Effect>) -> Option<Self> {
-        self.state = match (self.state, response.status()) {
-            (State::Proceeding { .. }, 100..200) => {
+    pub fn respond(
+        &mut self,
+        response: &Message,
+        timers: &Timers,
+        now: Instant,
+        out: &mut Vec<Effect>,
+    ) -> Life {
+        match (&mut self.state, response.status()) {
+            (State::Proceeding { last }, 100..200) => {
                 let wire = response.to_bytes();
                 out.push(Effect::Send(wire.clone()));
-                State::Proceeding { last: Some(wire) }
+                *last = Some(wire);
             }
             (State::Proceeding { .. }, 200..300) => {
                 out.push(Effect::Send(response.to_bytes()));
-                State::Accepted { end: now + self.timers.b }
+                self.state = State::Accepted { end: now + timers.b };
             }
             (State::Proceeding { .. }, _) => {
                 let wire = response.to_bytes();
                 out.push(Effect::Send(wire.clone()));
-                let resend = (self.reliability == Reliability::Unreliable).then(|| now + self.timers.t1);
-                State::Completed {
-                    last: wire,
-                    resend,
-                    interval: self.timers.t1,
-                    give_up: now + self.timers.b,
-                }
+                let resend = (self.reliability == Reliability::Unreliable).then(|| now + timers.t1);
+                let (interval, give_up) = (timers.t1, now + timers.b);
+                self.state = State::Completed { last: wire, resend, interval, give_up };
             }
-            (State::Accepted { end }, 200..300) => {
-                out.push(Effect::Send(response.to_bytes()));
-                State::Accepted { end }
-            }
-            (state, _) => state,
-        };
-        Some(self)
+            (State::Accepted { .. }, 200..300) => out.push(Effect::Send(response.to_bytes())),
+            _ => {}
+        }
+        Life::GoesOn
     }
 
-    /// The INVITE came again.
-    pub fn retransmission(&self, out: &mut Vec<Effect>) {
+    /// The INVITE came again: what answers it, if anything.
+    pub fn retransmission(&self) -> Option<&Bytes> {
         match &self.state {
-            State::Proceeding { last: Some(wire) } | State::Completed { last: wire, .. } => {
-                out.push(Effect::Send(wire.clone()));
-            }
-            State::Proceeding { last: None } | State::Confirmed { .. } | State::Accepted { .. } => {}
+            State::Proceeding { last } => last.as_ref(),
+            State::Completed { last, .. } => Some(last),
+            State::Confirmed { .. } | State::Accepted { .. } => None,
         }
     }
 
     /// An ACK came.
-    pub fn ack(mut self, ack: Message, now: Instant, out: &mut Vec<Effect>) -> Option<Self> {
+    pub fn ack(&mut self, ack: Message, timers: &Timers, now: Instant, out: &mut Vec<Effect>) -> Life {
         match self.state {
-            State::Completed { .. } if self.reliability == Reliability::Reliable => return None,
-            State::Completed { .. } => self.state = State::Confirmed { end: now + self.timers.t4 },
+            State::Completed { .. } if self.reliability == Reliability::Reliable => return Life::IsOver,
+            State::Completed { .. } => self.state = State::Confirmed { end: now + timers.t4 },
             State::Accepted { .. } => out.push(Effect::PassAck(ack)),
             State::Proceeding { .. } | State::Confirmed { .. } => {}
         }
-        Some(self)
+        Life::GoesOn
     }
 
     /// Whether a final response was sent.
@@ -92,22 +89,21 @@ impl ServerInvite {
     }
 
     /// Does what is due.
-    pub fn timeout(mut self, now: Instant, out: &mut Vec<Effect>) -> Option<Self> {
-        let t2 = self.timers.t2;
+    pub fn timeout(&mut self, timers: &Timers, now: Instant, out: &mut Vec<Effect>) -> Life {
         match &mut self.state {
             State::Completed { give_up, .. } if now >= *give_up => {
                 out.push(Effect::TimedOut);
-                return None;
+                return Life::IsOver;
             }
             State::Completed { last, resend: Some(at), interval, .. } if now >= *at => {
                 out.push(Effect::Send(last.clone()));
-                *interval = (*interval * 2).min(t2);
+                *interval = (*interval * 2).min(timers.t2);
                 *at = now + *interval;
             }
-            State::Confirmed { end } | State::Accepted { end } if now >= *end => return None,
+            State::Confirmed { end } | State::Accepted { end } if now >= *end => return Life::IsOver,
             _ => {}
         }
-        Some(self)
+        Life::GoesOn
     }
 
     /// When `timeout` has work.

@@ -302,3 +302,38 @@ fn the_ack_of_an_answer_without_a_transaction_is_told_to_nobody() {
     of_2xx.set(Name::To, Message::response(&invite, 200, "").value(Name::To).unwrap());
     assert_eq!(bench.receive(of_2xx), ["ack"]);
 }
+
+/// Whatever came and was said, nothing is left ten minutes later: a stranger's CANCEL, too.
+#[test]
+fn every_transaction_ends() {
+    for reliability in [Reliability::Unreliable, Reliability::Reliable] {
+        for status in [0, 180, 200, 486] {
+            for method in ["INVITE", "BYE"] {
+                let mut bench = Bench::new(reliability);
+                let came = request(method);
+                bench.receive(came.clone());
+                if status > 0 {
+                    bench.respond(&came, status);
+                }
+                bench.receive(Message::cancel(&came));
+                if status < 200 {
+                    bench.respond(&came, 487);
+                }
+                let mut alone = request("CANCEL");
+                alone.set(Name::Via, "SIP/2.0/UDP b;branch=z9hG4bKalone");
+                bench.receive(alone);
+                let mut ours = request(method);
+                ours.set(Name::Via, "SIP/2.0/UDP us;branch=z9hG4bKours");
+                bench.send(ours.clone());
+                if status > 0 {
+                    bench.receive(Message::response(&ours, status, ""));
+                    if status < 200 {
+                        bench.receive(Message::response(&ours, 408, ""));
+                    }
+                }
+                bench.pass(600);
+                assert!(bench.layer.is_empty(), "{method} {status} {reliability:?}: {:?}", bench.layer);
+            }
+        }
+    }
+}
