@@ -442,7 +442,7 @@ async fn note_refused(server: &Server, request: &Message, uri: &Uri<'_>, mut who
         whose.callee = None;
     }
     if let Some(begun) = server.calls.begin(request, &mut whose) {
-        server.calls.unanswered(begun, status, false).await;
+        server.calls.unanswered(begun, status, false, None).await;
     }
 }
 

@@ -470,7 +470,7 @@ async fn serve(server: Arc<Server>, incoming: Incoming) {
             Err(refusal) => {
                 if let Some(begun) = server.calls.begin(&request, &mut route) {
                     let status = refusal.status();
-                    server.calls.unanswered(begun, status, status == 487).await;
+                    server.calls.unanswered(begun, status, status == 487, None).await;
                 }
                 *refusal
             }

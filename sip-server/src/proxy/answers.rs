@@ -189,12 +189,15 @@ impl Forwarding<'_> {
                 408 => CallOutcome::NoAnswer,
                 status => CallOutcome::Refused(status),
             };
-            let reason = facts::reason(&best);
+            let said = self.refusals.iter().cloned().chain(facts::reason(&best));
+            let reason = said.reduce(|all, one| all + "; " + &one);
             self.server.facts.call(&call_id, CallEvent::Ended { call_id: call_id.clone(), outcome, reason });
             self.end_relay();
         }
         if let Some(call) = self.call.take() {
-            self.server.calls.unanswered(call, best.status(), self.is_cancelled).await;
+            let trunk = self.started.iter().rev().find_map(|started| started.branch.trunk.as_ref());
+            let trunk = trunk.map(|trunk| trunk.name());
+            self.server.calls.unanswered(call, best.status(), self.is_cancelled, trunk).await;
         }
         // RFC 4320 §4.2: the caller's own Timer F has fired; a 408 would only come too late.
         if !is_late_timeout {

@@ -19,7 +19,7 @@ use sip_endpoint::{Answer, Cancel, ReplyTo, ServerHandle};
 use tokio::sync::mpsc;
 
 use super::ahead;
-use super::patience::Patience;
+use super::patience::{Patience, over};
 use super::record_route::{Side, callee_followed, caller_followed, record_route};
 use super::relayed::Offer;
 use crate::awaited::Waiting;
@@ -77,6 +77,8 @@ pub(crate) struct Forwarding<'a> {
     pub(super) proving: Vec<usize>,
     /// Branches to trunks that have not said a word, and until when they may be silent.
     pub(super) silent: Vec<(Instant, usize)>,
+    /// What trunks that did not take the call said.
+    pub(super) refusals: Vec<String>,
     /// The URI of the callee's mailbox for this call, once it is asked for.
     pub(super) mailbox: Option<String>,
     /// The mailbox took the call.
@@ -154,6 +156,7 @@ pub(crate) async fn forward(
         breadth,
         proving: Vec::new(),
         silent: Vec::new(),
+        refusals: Vec::new(),
         mailbox: None,
         is_left_message: false,
         won: None,
@@ -565,13 +568,6 @@ impl Forwarding<'_> {
 fn is_same_device(one: &Branch, other: &Branch) -> bool {
     let instance = |branch: &Branch| Params(&branch.features).value("+sip.instance").map(str::to_owned);
     instance(one).is_some() && instance(one) == instance(other)
-}
-
-async fn over(until: Option<Instant>) {
-    match until {
-        Some(until) => tokio::time::sleep_until(until.into()).await,
-        None => std::future::pending().await,
-    }
 }
 
 async fn bound(late: &mut Option<Waiting<'_>>) {

@@ -8,6 +8,14 @@ use sip_endpoint::Answer;
 
 use crate::config::TimerConfig;
 
+/// Ends then, or never.
+pub(super) async fn over(until: Option<Instant>) {
+    match until {
+        Some(until) => tokio::time::sleep_until(until.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// The clock of one forwarded request.
 pub(crate) struct Patience {
     /// How long a round may last, if others than Timer C bound it.

@@ -22,6 +22,7 @@ use crate::features::Destination;
 use crate::features::history_info::{Found, Station};
 use crate::location::{Branch, Way};
 use crate::sips;
+use crate::trunks::Trunk;
 use crate::voicemail;
 use crate::wishes;
 
@@ -31,9 +32,19 @@ impl Forwarding<'_> {
     pub(super) async fn heard_by_trunk(&mut self, id: usize, answer: Answer) -> Option<Answer> {
         let Some(Started { branch, .. }) = self.started.get(id) else { return Some(answer) };
         let Some(trunk) = branch.trunk.clone() else { return Some(answer) };
-        let Answer::Response(response) = &answer else {
-            trunk.note_failed("a call could not be sent");
-            return Some(answer);
+        let response = match &answer {
+            Answer::Response(response) => response,
+            Answer::Failed(failure) => {
+                trunk.note_failed("a call could not be sent");
+                self.note_refusal(
+                    &trunk,
+                    match failure {
+                        Failure::Timeout => "no answer",
+                        Failure::Unreachable => "no connection",
+                    },
+                );
+                return Some(answer);
+            }
         };
         match response.status() {
             401 | 407 => {
@@ -52,13 +63,32 @@ impl Forwarding<'_> {
                 }
                 tracing::warn!(trunk = trunk.name(), "the trunk does not take our credentials");
                 trunk.note_trouble("a call's credentials were not taken");
+                self.note_refusal(&trunk, "our credentials were not taken");
                 let failed = Message::response(&self.request, 503, "Trunk Not Available");
                 return Some(Answer::Response(Box::new(failed)));
             }
             status @ (408 | 503) => trunk.note_failed(format!("a call got {status}")),
             _ => trunk.note_answered(),
         }
+        if response.status() >= 300 {
+            self.note_refusal(&trunk, &format!("{} {}", response.status(), response.reason()));
+        }
         Some(answer)
+    }
+
+    /// What a carrier said that did not take a call: the caller's timeline tells it, since the answer that they get may be another's.
+    fn note_refusal(&mut self, trunk: &Trunk, said: &str) {
+        if self.call_ended_here() || self.refusals.len() >= MOST_REFUSALS {
+            return;
+        }
+        let said: String = said.chars().filter(|c| !c.is_control()).take(LONGEST_REFUSAL).collect();
+        tracing::info!(trunk = trunk.name(), said, "a trunk did not take a call");
+        self.refusals.push(format!("{}: {}", trunk.name(), said.trim_end()));
+    }
+
+    /// Whether it is no call that begins, or one that we ended ourselves.
+    fn call_ended_here(&self) -> bool {
+        self.request.method() != "INVITE" || self.request.is_in_dialog() || self.context.is_closing()
     }
 
     /// What follows in the dialog is counted on from here (§12.2.1.1), by another process too.
@@ -80,6 +110,7 @@ impl Forwarding<'_> {
         for (_, id) in over {
             if let Some(trunk) = self.started.get(id).and_then(|one| one.branch.trunk.clone()) {
                 trunk.note_failed("a call got no answer");
+                self.note_refusal(&trunk, "no answer");
             }
             if self.try_another_way(id, &Answer::Failed(Failure::Timeout)).await {
                 if let Some(Started { cancel, .. }) = self.started.get(id) {
@@ -285,6 +316,9 @@ fn leave(history: &mut [Station], status: u16) {
     }
 }
 
+/// What trunks said that is kept of one call, and characters of each.
+const MOST_REFUSALS: usize = 8;
+const LONGEST_REFUSAL: usize = 80;
 /// Challenges of trunks that one request answers.
 const MOST_CHALLENGES: usize = 4;
 /// Branches that one redirect may start.

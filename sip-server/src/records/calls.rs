@@ -161,8 +161,15 @@ impl Calls {
         }
     }
 
-    /// A call of which no 2xx came. Ends when its row is durable.
-    pub(crate) async fn unanswered(&self, begun: Begun, status: u16, is_cancelled: bool) {
+    /// A call of which no 2xx came, tried by this trunk last if by one. Ends when its row is durable.
+    pub(crate) async fn unanswered(
+        &self,
+        mut begun: Begun,
+        status: u16,
+        is_cancelled: bool,
+        trunk: Option<&str>,
+    ) {
+        begun.trunk = begun.trunk.or_else(|| trunk.map(str::to_owned));
         let result = match status {
             _ if is_cancelled => CallResult::Cancelled,
             408 => CallResult::NoAnswer,

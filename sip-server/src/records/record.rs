@@ -25,7 +25,7 @@ pub struct CallRecord {
     pub callee: Option<AccountId>,
     /// Which way it went.
     pub direction: Direction,
-    /// The trunk, if one carried it.
+    /// The trunk that carried it, or was tried last.
     pub trunk: Option<String>,
     /// How it ended.
     pub result: CallResult,

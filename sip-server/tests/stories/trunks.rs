@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use crate::common::{DOMAIN, PASSWORD, Phone, Served, serve_with};
+use crate::cost::rows;
 use shared_auth::{DigestAlgorithm, DigestProof, Qop};
+use shared_model::{CallEvent, Event};
+use shared_runtime::bus::Heard;
 use sip_core::Message;
 use sip_core::header::{AuthParams, Name};
 use sip_server::numbers::NumberConfig;
@@ -427,8 +430,18 @@ async fn the_next_trunk_takes_the_call_when_one_refuses_or_is_silent() {
         second.respond(&invite, 486).await;
         second.expect("ACK").await;
     };
+    let mut facts = served.bus.subscribe();
     let (busy, ()) = tokio::join!(alice.ask(call(&alice, "0140000000"), PASSWORD), refusing);
     assert_eq!(busy.status(), 486);
+    let row = rows(&served).await.remove(0);
+    assert_eq!((row.trunk.as_deref(), row.status), (Some("second"), 486), "who was tried last");
+    let reason = loop {
+        let Some(Heard::Fact(fact)) = facts.next().await else { panic!("no facts") };
+        if let Event::Call(CallEvent::Ended { reason, .. }) = fact.event {
+            break reason.unwrap();
+        }
+    };
+    assert_eq!(reason, "first: 503 Service Unavailable; second: 486 Busy Here");
     // One failure is an accident, so that it is asked again; this time it says nothing, but late.
     let silent = async {
         let at_first = first.expect("INVITE").await;
