@@ -40,6 +40,7 @@ mod tap;
 mod threads;
 mod transport;
 mod via;
+mod wire_log;
 
 pub use application::{Application, Incoming, ServerHandle};
 pub use endpoint::{Bound, Endpoint, Listeners, Random};

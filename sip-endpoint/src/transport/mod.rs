@@ -23,6 +23,7 @@ use crate::lateness::Lateness;
 use crate::limits::Limits;
 use crate::metrics::{Metrics, Refused};
 use crate::tap::{Tap, Way};
+use crate::wire_log;
 use connections::Connections;
 use fallback::Fallbacks;
 use udp::Udp;
@@ -85,6 +86,7 @@ impl Wires {
 
     /// Shows a message to whoever wants to see it.
     pub(crate) fn show(&self, way: Way, flow: &Flow, bytes: &Bytes) {
+        wire_log::note(way, flow, bytes);
         if let Some(tap) = self.tap.as_ref().filter(|_| flow.transport != Transport::InProcess) {
             tap.seen(way, flow, bytes);
         }
