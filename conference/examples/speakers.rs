@@ -13,12 +13,17 @@
 //! Talkers say the same speech for 0.8 s and are silent for 0.5 s, all at once; it is encoded beforehand. The time from the
 //! first packet of speech to the first packet with speech in it that a silent leg gets is the latency. A few legs decode what
 //! they get, the others count it, so that the machine is the server's.
+//!
+//! Missing is what RTP timestamps say was to be heard, and was not, between the first packet that a leg got while it was measured and the end:
+//! who fell silent, or got nothing, misses all that the leg beside it got. How late the machine itself is comes beside it: a thread that does nothing but wake up each 20 ms counts how often it
+//! did by more than 5 ms, which is what a tick of the mixer is called late for.
 
+use std::collections::HashMap;
 use std::io::BufRead;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use conference::media::codec::{Decoder, Encoder, Encoding, Format, LARGEST_PAYLOAD, LONGEST};
 use conference::media::{FRAME, Frame, SAMPLES, SILENCE};
@@ -45,14 +50,15 @@ fn main() {
     for (n, socket) in sockets.iter().enumerate() {
         let socket = socket.try_clone().expect("another handle");
         if (talkers..talkers + LISTENERS).contains(&(n as u64)) {
-            let shared = Arc::clone(&shared);
-            std::thread::spawn(move || listen(&socket, &shared));
+            let (leg, shared) = ((n as u64 - talkers) as u16, Arc::clone(&shared));
+            std::thread::spawn(move || listen(leg, &socket, &shared));
         } else {
             counted.push(socket);
         }
     }
-    let counter = Arc::clone(&shared);
+    let (counter, clock) = (Arc::clone(&shared), Arc::clone(&shared));
     std::thread::spawn(move || count(&counted, &counter));
+    std::thread::spawn(move || wake_up(&clock));
     let (speech, silence) = packets();
     let mut sent = 0;
     let (warm, all) = (WARM_UP, WARM_UP + seconds * 50);
@@ -89,7 +95,7 @@ fn main() {
     println!(
         "{}",
         serde_json::json!({
-            "sent": sent, "received": heard.packets, "latencies": latencies.len(),
+            "sent": sent, "received": heard.packets, "missing": heard.missing(legs), "late": heard.late, "latencies": latencies.len(),
             "p50": at(0.5), "p99": at(0.99), "floor": floor(legs as f64, talkers as f64, has_levels),
         })
     );
@@ -106,7 +112,53 @@ struct Shared {
 #[derive(Default)]
 struct Heard {
     packets: u64,
+    /// What each leg got.
+    legs: HashMap<u16, Span>,
     latencies: Vec<u64>,
+    /// How often the machine woke a thread too late.
+    late: u64,
+}
+
+/// Packets of a leg, and their first and last timestamp.
+#[derive(Default)]
+struct Span {
+    packets: u64,
+    ends: Option<(u32, u32)>,
+}
+
+impl Heard {
+    fn packet(&mut self, leg: u16, datagram: &[u8]) {
+        let stamp = u32::from_be_bytes([datagram[4], datagram[5], datagram[6], datagram[7]]);
+        let span = self.legs.entry(leg).or_default();
+        span.packets += 1;
+        let (first, _) = *span.ends.get_or_insert((stamp, stamp));
+        span.ends = Some((first, stamp));
+        self.packets += 1;
+    }
+
+    fn missing(&self, legs: u64) -> u64 {
+        let frames = |span: &Span| {
+            span.ends.map_or(0, |(first, last)| u64::from(last.wrapping_sub(first)) / SAMPLES as u64 + 1)
+        };
+        let longest = self.legs.values().map(frames).max().unwrap_or(0);
+        let of = |span: &Span| {
+            // At the ends it may be a tick or two, as they are read.
+            let whole = if longest - frames(span) > AT_THE_ENDS { longest } else { frames(span) };
+            whole.saturating_sub(span.packets)
+        };
+        let silent = legs.saturating_sub(self.legs.len() as u64);
+        self.legs.values().map(of).sum::<u64>() + silent * longest.max(1)
+    }
+}
+
+/// Notes how late a thread wakes up that has nothing to do.
+fn wake_up(shared: &Shared) {
+    for tick in 0.. {
+        let due = shared.begin + FRAME * tick;
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        let is_late = due.elapsed() > LATE;
+        shared.heard.lock().expect("no thread panics").late += u64::from(is_late);
+    }
 }
 
 /// Counts what comes, now and then: a wake-up for each packet would cost more than it does.
@@ -116,13 +168,13 @@ fn count(sockets: &[UdpSocket], shared: &Shared) {
         socket.set_nonblocking(true).expect("a socket that does not block");
     }
     loop {
-        let mut packets = 0;
-        for socket in sockets {
+        for (leg, socket) in (LISTENERS as u16..).zip(sockets) {
             while let Ok((length, _)) = socket.recv_from(&mut datagram) {
-                packets += u64::from(is_sound(&datagram[..length]));
+                if is_sound(&datagram[..length]) {
+                    shared.heard.lock().expect("no thread panics").packet(leg, &datagram);
+                }
             }
         }
-        shared.heard.lock().expect("no thread panics").packets += packets;
         std::thread::sleep(FRAME * 5);
     }
 }
@@ -131,7 +183,7 @@ fn is_sound(datagram: &[u8]) -> bool {
     datagram.len() >= 12 && !(192..=223).contains(&datagram[1])
 }
 
-fn listen(socket: &UdpSocket, shared: &Shared) {
+fn listen(leg: u16, socket: &UdpSocket, shared: &Shared) {
     let (mut datagram, mut quiet) = ([0; 2_048], 0);
     let mut decoder = Decoder::new(Format::Opus).expect("memory");
     while let Ok(length) = socket.recv(&mut datagram) {
@@ -142,7 +194,7 @@ fn listen(socket: &UdpSocket, shared: &Shared) {
         let is_speech = is_loud(&mut decoder, &datagram[12..length]);
         let onset = shared.onset.load(Ordering::Acquire);
         let mut heard = shared.heard.lock().expect("no thread panics");
-        heard.packets += 1;
+        heard.packet(leg, &datagram);
         if is_speech && quiet >= 8 && onset > 0 && now - onset < 800_000 {
             heard.latencies.push(now - onset);
         }
@@ -244,5 +296,9 @@ const LISTENERS: u64 = 5;
 /// What is said of how loud it is (RFC 6464 §3): voice at -20 dBov, and none at -70.
 const SPEECH_LEVEL: u8 = 0x80 | 20;
 const SILENCE_LEVEL: u8 = 70;
+/// Frames that a leg may have got less than another because its packets are read later: they are read each 100 ms.
+const AT_THE_ENDS: u64 = 6;
+/// What a tick of the mixer is called late for.
+const LATE: Duration = Duration::from_millis(5);
 /// A sample that is speech.
 const LOUD: u16 = 1_000;

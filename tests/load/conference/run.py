@@ -7,6 +7,10 @@ Participants are plain RTP with Opus, encoded beforehand (`conference/examples/s
 threads of the server while it is measured; CPU-ms a participant-second is that, by legs and seconds. Janus is Debian's package,
 its room 48 kHz, otherwise as shipped. Prints, fails nothing.
 
+`missing` is what RTP timestamps say was to be heard and was not (of about so many); `machine` is how often an idle thread of the same machine woke
+up more than 5 ms late meanwhile, beside which `late ticks` has to be read. `KiB/leg` is what memory grew by while legs joined, codecs and all:
+`cargo bench -p conference --bench codec` prints what a codec's state is of that.
+
 `floor` is the CPU-ms a second that codecs would cost at least, measured at the end of the same run with the service's codec library
 (`speakers.rs` says how it is added up): decodes, and encodes of what is heard differently. `of floor` is the server's CPU by that, whose aim
 is 1.5. Who sends no levels has to be decoded to know how loud they are; with `--levels` there is a row more of ours whose legs say how
@@ -183,6 +187,7 @@ def measure(server, legs, seconds):
             pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
             speakers = subprocess.Popen([SPEAKERS, str(legs), str(TALKERS), str(seconds), *(["levels"] if server.levels else [])], **pipes)
             ports = json.loads(speakers.stdout.readline())["ports"]
+            empty = memory(running.process.pid)
             speakers.stdin.write("".join(running.join(port) + "\n" for port in ports))
             speakers.stdin.close()
             assert speakers.stdout.readline().strip() == "measuring"
@@ -191,7 +196,7 @@ def measure(server, legs, seconds):
             spent = cpu(running.process.pid) - before
             speakers.wait(timeout=15)
             late = None if late is None else running.late() - late
-            return spent, told, late, (resident, memory(running.process.pid))
+            return spent, told, late, (empty, resident, memory(running.process.pid))
         finally:
             running.stop()
 
@@ -206,16 +211,16 @@ def main():
     servers = [server for server in (Ours, Janus) if given.only in (None, server.name)]
     if given.levels and Ours in servers:
         servers.insert(0, OursByLevels)
-    head = f"{'server':8}{'legs':>6}{'CPU-ms/part.-s':>16}{'cores':>8}{'p50 ms':>9}{'p99 ms':>9}{'missing':>9}{'of':>9}{'late ticks':>12}{'MiB':>12}{'floor':>8}{'of floor':>10}"
+    head = f"{'server':8}{'legs':>6}{'CPU-ms/part.-s':>16}{'cores':>8}{'p50 ms':>9}{'p99 ms':>9}{'missing':>9}{'of':>9}{'late ticks':>12}{'machine':>9}{'MiB':>12}{'KiB/leg':>9}{'floor':>8}{'of floor':>10}"
     print(head, flush=True)
     for legs in given.legs:
         for server in servers:
-            spent, told, late, (begin, end) = measure(server, legs, given.seconds)
+            spent, told, late, (empty, begin, end) = measure(server, legs, given.seconds)
             each = spent * 1000 / legs / given.seconds
-            missing = legs * given.seconds * 50 - told["received"]
             print(
                 f"{server.name:8}{legs:6}{each:16.2f}{spent / given.seconds:8.2f}{told['p50']:9.1f}{told['p99']:9.1f}"
-                f"{max(0, missing):9}{legs * given.seconds * 50:9}{'-' if late is None else late:>12}{f'{begin:.0f}-{end:.0f}':>12}"
+                f"{told['missing']:9}{legs * given.seconds * 50:9}{'-' if late is None else late:>12}{told['late']:9}"
+                f"{f'{begin:.0f}-{end:.0f}':>12}{(begin - empty) * 1024 / legs:9.0f}"
                 f"{told['floor']:8.1f}{spent * 1000 / given.seconds / told['floor']:10.2f}",
                 flush=True,
             )

@@ -4,8 +4,8 @@
     tests/.venv/bin/python tests/load/conference/soak.py [--legs 100] [--minutes 30]
 
 Prints a line a minute: resident memory, open files and threads of the server, its CPU, and ticks of the mixer that came late. At the end
-come latency and packets that are missing. Ends with 1 if memory grew by more than 5 % after the first sixth of the time, files or threads
-grew at all, more than one tick of a thousand came late, or more than one packet of ten thousand is missing.
+come latency, packets that are missing, and how often the machine woke an idle thread more than 5 ms late. Ends with 1 if memory grew by more than 5 % after the first sixth of the time, files or threads
+grew at all, more than one tick of a thousand and twice as many as those came late, or more than one packet of ten thousand is missing.
 """
 
 import argparse
@@ -63,9 +63,10 @@ def faults(states, told, expected, minutes):
         # A thread that the runtime lends for a moment is no growth: it is gone in one of the last states.
         if (least := min(state[name] for state in states[-3:])) > settled[name]:
             yield f"{name} grew from {settled[name]} to {least}"
-    if (late := last["late"] - states[0]["late"]) > TICKS_A_MINUTE * minutes / 1_000:
-        yield f"{late} ticks came late"
-    if (missing := expected - told["received"]) > expected / 10_000:
+    # A machine that wakes an idle thread too late wakes the mixer too late: its own lateness is no fault of the mixer's.
+    if (late := last["late"] - states[0]["late"]) > max(TICKS_A_MINUTE * minutes / 1_000, 2 * told["late"]):
+        yield f"{late} ticks came late, and {told['late']} of an idle thread"
+    if (missing := told["missing"]) > expected / 10_000:
         yield f"{missing} of {expected} packets are missing"
 
 
@@ -75,7 +76,7 @@ def main():
     words.add_argument("--minutes", type=float, default=30)
     given = words.parse_args()
     states, told, expected = soak(given.legs, given.minutes)
-    print(f"latency p50 {told['p50']:.1f} ms, p99 {told['p99']:.1f} ms; {max(0, expected - told['received'])} of {expected} packets missing")
+    print(f"latency p50 {told['p50']:.1f} ms, p99 {told['p99']:.1f} ms; {told['missing']} of {expected} packets missing; an idle thread was late {told['late']} times")
     found = list(faults(states, told, expected, given.minutes))
     print("\n".join(found) or "nothing drifted, leaked or came late")
     return 1 if found else 0
