@@ -141,6 +141,22 @@ mod tests {
         assert_eq!(without_qop.expected(&ha1), "670fd8c2df070c60b045671b8b24ff02");
     }
 
+    /// The same example with `auth-int`, of which neither RFC has one: reckoned by hand from §3.2.2.3.
+    #[test]
+    fn covers_the_body_where_it_is_asked_to() {
+        for (algorithm, response) in [
+            (DigestAlgorithm::Md5, "151b6cabb7e59e0ac757207a039ff3d0"),
+            (DigestAlgorithm::Sha256, "861b16c488a29cfc9d207f8330f62a8b575d5db831f6e188cb373aeb162507b3"),
+        ] {
+            let mut proof = mufasa(algorithm, "dcd98b7102dd2f0e8b11d0f600bfb0c093", "00000001", "0a4f113b");
+            let ha1 = digest_hash(algorithm, &[b"Mufasa", b"testrealm@host.com", b"Circle Of Life"]);
+            for (body, is_it) in [(&b"v=0\r\n"[..], true), (b"v=1\r\n", false)] {
+                proof.qop.as_mut().unwrap().body = Some(body.to_vec());
+                assert_eq!(proof.expected(&ha1) == response, is_it, "{algorithm:?} {body:?}");
+            }
+        }
+    }
+
     /// The same example, from the side of whoever is asked.
     #[test]
     fn a_password_gives_the_response() {

@@ -371,20 +371,28 @@ async fn a_phone_that_is_gone_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_gone_is_followed_by_the_next() {
-    let dns = Dns::start().await;
-    let served = serve_with(Config { dns: vec![dns.address], ..Config::default() }).await;
-    let (gone, next) = (Phone::new("far", &served).await, Phone::new("far", &served).await);
-    for (priority, phone) in [(1, &gone), (2, &next)] {
-        dns.srv("_sip._udp.far.example", priority, 0, phone.address().port(), "a.far.example");
+async fn a_server_that_is_gone_or_takes_nothing_is_followed_by_the_next() {
+    for takes_nothing in [false, true] {
+        let dns = Dns::start().await;
+        let served = serve_with(Config { dns: vec![dns.address], ..Config::default() }).await;
+        let (first, next) = (Phone::new("far", &served).await, Phone::new("far", &served).await);
+        for (priority, phone) in [(1, &first), (2, &next)] {
+            dns.srv("_sip._udp.far.example", priority, 0, phone.address().port(), "a.far.example");
+        }
+        dns.host("a.far.example", "127.0.0.1");
+        let alice = Phone::new("alice", &served).await;
+        let call = alice.request("INVITE", "sip:far@far.example", "sip:far@far.example");
+        let (answer, ()) = tokio::join!(alice.ask(call, PASSWORD), async {
+            if takes_nothing {
+                let incoming = first.expect("INVITE").await;
+                first.respond(&incoming, 503).await;
+                first.expect("ACK").await;
+            } else {
+                drop(first);
+            }
+            let incoming = next.expect("INVITE").await;
+            next.respond(&incoming, 200).await;
+        });
+        assert_eq!(answer.status(), 200, "{takes_nothing}");
     }
-    dns.host("a.far.example", "127.0.0.1");
-    drop(gone);
-    let alice = Phone::new("alice", &served).await;
-    let call = alice.request("INVITE", "sip:far@far.example", "sip:far@far.example");
-    let (answer, ()) = tokio::join!(alice.ask(call, PASSWORD), async {
-        let incoming = next.expect("INVITE").await;
-        next.respond(&incoming, 200).await;
-    });
-    assert_eq!(answer.status(), 200);
 }

@@ -239,6 +239,42 @@ async fn what_is_spent_is_spent_and_only_so_many_calls_are_up() {
     assert_eq!(answered.status(), 486);
 }
 
+/// Help is called at once and for nothing, whatever else the caller may do, and however it is written (RFC 5031).
+#[tokio::test]
+async fn help_is_neither_refused_nor_asked_about_nor_announced() {
+    let nothing = AccountCost {
+        account: format!("alice@{DOMAIN}"),
+        allow: Some(Vec::new()),
+        other_domains: Some(false),
+        ..AccountCost::default()
+    };
+    let cost = CostConfig {
+        confirm: vec![Class::Pstn, Class::Emergency],
+        per_day: Money::parse("0.01"),
+        accounts: vec![nothing],
+        ..CostConfig::default()
+    };
+    let (served, carrier, alice) = served(cost).await;
+    for uri in ["sip:112@example.org", "tel:112;phone-context=example.org", "urn:service:sos"] {
+        let (ringing, ()) = tokio::join!(alice.ask(alice.request("INVITE", uri, uri), PASSWORD), async {
+            let invite = carrier.expect("INVITE").await;
+            assert!(invite.uri().starts_with("sip:112@"), "{uri}: {}", invite.uri());
+            carrier.respond(&invite, 486).await;
+            carrier.expect("ACK").await;
+        });
+        assert_eq!(ringing.status(), 486, "{uri}");
+    }
+    assert!(served.told.take().is_empty());
+    let rows = rows(&served).await;
+    assert_eq!(rows.len(), 3);
+    for row in rows {
+        assert_eq!(
+            (row.class.as_str(), row.direction, row.trunk.as_deref()),
+            ("emergency", Direction::Out, Some("carrier"))
+        );
+    }
+}
+
 #[tokio::test]
 async fn who_may_call_inside_only_is_told_so() {
     let own = AccountCost {

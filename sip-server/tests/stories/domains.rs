@@ -127,8 +127,20 @@ async fn chat_is_refused_or_passed_by_the_domain_of_whom_it_is_for() {
     let served = serve().await;
     let (alice, _) = (Phone::new("alice", &served).await, bob_of(DOMAIN, &served).await);
     let there = bob_of(OTHER, &served).await;
-    let refused = alice.ask(alice.request("MESSAGE", "sip:bob@example.org", "sip:bob@example.org"), PASSWORD);
-    assert_eq!(refused.await.status(), 405);
+    for (method, status) in [("MESSAGE", 405), ("PUBLISH", 405), ("SUBSCRIBE", 489)] {
+        let mut request = alice.request(method, "sip:bob@example.org", "sip:bob@example.org");
+        if method != "MESSAGE" {
+            request.push(Name::Event, "presence");
+        }
+        let refused = alice.ask(request, PASSWORD).await;
+        assert_eq!(
+            (refused.status(), refused.reason()),
+            (status, "Write To bob.chat@example.org"),
+            "{method}"
+        );
+        let where_to = refused.value(Name::CallInfo).unwrap();
+        assert!(where_to.starts_with("<xmpp:bob.chat@example.org>"), "{method}: {where_to}");
+    }
     let passed = alice.ask(alice.request("MESSAGE", "sip:bob@example.net", "sip:bob@example.net"), PASSWORD);
     let (passed, ()) = tokio::join!(passed, async {
         let message = there.expect("MESSAGE").await;

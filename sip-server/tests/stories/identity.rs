@@ -1,8 +1,9 @@
 //! Who is told who calls: trust domains and preferred identities (RFC 3325), privacy (RFC 3323).
 
 use crate::common::{DOMAIN, PASSWORD, Phone, Served, serve, serve_with};
+use shared_auth::{DigestAlgorithm, DigestProof, Qop};
 use sip_core::Message;
-use sip_core::header::Name;
+use sip_core::header::{AuthParams, Name};
 use sip_server::Config;
 
 fn invite(from: &Phone) -> Message {
@@ -233,4 +234,51 @@ async fn a_call_comes_back_by_a_trusted_proxy() {
         proxy.send(&ok).await;
     });
     assert_eq!(ok.status(), 200);
+}
+
+/// RFC 7616 §3.4.3: who proves the body, too, proves no other.
+#[tokio::test]
+async fn a_proof_of_the_body_is_of_that_body() {
+    let served = serve().await;
+    let (alice, bob) = (Phone::new("alice", &served).await, Phone::registered("bob", &served).await);
+    for (body, is_taken) in [("v=0\r\n", true), ("v=1\r\n", false)] {
+        let mut invite = alice.request("INVITE", "sip:bob@example.org", "sip:bob@example.org");
+        invite.set_body("application/sdp", "v=0\r\n".into());
+        alice.send(&invite).await;
+        let challenge = alice.expect("407").await;
+        alice.send(&Message::ack(&invite, &challenge)).await;
+        let asked =
+            challenge.values(Name::ProxyAuthenticate).find(|one| one.contains("=SHA-256,")).expect("SHA-256");
+        let asked = AuthParams::parse(asked).unwrap();
+        let value = |name: &str| asked.value(name).unwrap().into_owned();
+        let proof = DigestProof {
+            username: "alice".to_owned(),
+            realm: value("realm"),
+            nonce: value("nonce"),
+            uri: invite.uri().to_owned(),
+            response: String::new(),
+            algorithm: DigestAlgorithm::Sha256,
+            qop: Some(Qop { cnonce: "c".to_owned(), nc: "00000001".to_owned(), body: Some(body.into()) }),
+            method: "INVITE".to_owned(),
+        };
+        let (realm, nonce, response) = (value("realm"), value("nonce"), proof.answered(PASSWORD).response);
+        invite.push(
+            Name::ProxyAuthorization,
+            &format!(
+                "Digest username=\"alice\", realm=\"{realm}\", nonce=\"{nonce}\", uri=\"sip:bob@example.org\", \
+                 response=\"{response}\", algorithm=SHA-256, qop=auth-int, nc=00000001, cnonce=\"c\""
+            ),
+        );
+        invite.set(Name::CSeq, "2 INVITE");
+        let via = invite.pop_front(Name::Via).unwrap().replace("z9hG4bK", "z9hG4bKproved");
+        invite.push_front(Name::Via, &via);
+        alice.send(&invite).await;
+        if is_taken {
+            let incoming = bob.expect("INVITE").await;
+            bob.respond(&incoming, 486).await;
+        }
+        let answer = alice.receive().await;
+        assert_eq!(answer.status(), if is_taken { 486 } else { 407 });
+        alice.send(&Message::ack(&invite, &answer)).await;
+    }
 }

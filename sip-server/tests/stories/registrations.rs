@@ -24,6 +24,18 @@ async fn a_contact_is_bound_refreshed_and_removed() {
     assert_eq!(alice.register("5").await.status(), 423);
 }
 
+/// RFC 3608 §6.3: of who is registered, and of nobody else.
+#[tokio::test]
+async fn a_service_route_goes_to_who_is_registered() {
+    let route = "sip:edge.example.org;lr";
+    let served = serve_with(Config { service_route: Some(route.to_owned()), ..Config::default() }).await;
+    let alice = Phone::new("alice", &served).await;
+    let told = |answer: &Message| answer.other_values("Service-Route").map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(told(&alice.register("600").await), [format!("<{route}>")]);
+    let refused = alice.register("5").await;
+    assert_eq!((refused.status(), told(&refused)), (423, Vec::new()));
+}
+
 #[tokio::test]
 async fn a_star_removes_everything_and_only_with_expires_0() {
     let served = serve().await;
