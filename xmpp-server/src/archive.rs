@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use serde::{Deserialize, Serialize};
 use shared_runtime::{random, unix_millis};
-use shared_store::{Entry, Expected, Place, Record, StoreError};
+use shared_store::{Entry, Expected, Place, Record, Records, StoreError};
 use xmpp_core::payload::mam::{Otherwise, Preferences};
 use xmpp_core::{Element, Jid, Stanza, ns};
 
@@ -196,17 +196,25 @@ pub(crate) fn place(owner: &str) -> Place<'_> {
 
 /// What a user said; what the operator does, if they never did.
 pub(crate) fn said(server: &Server, record: Option<Record>) -> Preferences {
-    let kept = record.and_then(|record| serde_json::from_slice::<Kept>(&record.value).ok());
-    let jids = |list: Vec<String>| list.iter().filter_map(|jid| jid.parse().ok()).collect();
     let otherwise = server.config.archive;
-    match kept {
-        Some(kept) => Preferences {
-            default: Otherwise::parse(&kept.default).unwrap_or(otherwise),
-            always: jids(kept.always),
-            never: jids(kept.never),
-        },
-        None => Preferences { default: otherwise, always: Vec::new(), never: Vec::new() },
-    }
+    let never_said = || Preferences { default: otherwise, always: Vec::new(), never: Vec::new() };
+    record.and_then(|record| preferences(&record, otherwise)).unwrap_or_else(never_said)
+}
+
+/// What an account said, of whatever server, if it ever did.
+pub(crate) async fn of(records: &dyn Records, owner: &str) -> Result<Option<Preferences>, StoreError> {
+    let record = records.get(owner, COLLECTION, KEY).await?;
+    Ok(record.and_then(|record| preferences(&record, Otherwise::Always)))
+}
+
+fn preferences(record: &Record, otherwise: Otherwise) -> Option<Preferences> {
+    let kept = serde_json::from_slice::<Kept>(&record.value).ok()?;
+    let jids = |list: Vec<String>| list.iter().filter_map(|jid| jid.parse().ok()).collect();
+    Some(Preferences {
+        default: Otherwise::parse(&kept.default).unwrap_or(otherwise),
+        always: jids(kept.always),
+        never: jids(kept.never),
+    })
 }
 
 /// Keeps a user's preferences, if what is there is what is believed, and tells every session of theirs.
@@ -216,6 +224,18 @@ pub(crate) async fn prefer(
     preferences: Preferences,
     expected: Expected,
 ) -> Result<(), StoreError> {
+    write_down(&*server.store.records, user.bare_str(), &preferences, expected).await?;
+    server.router.set_archiving(user.bare_str(), &Arc::new(preferences));
+    Ok(())
+}
+
+/// Keeps what an account says, if what is there is what is believed.
+pub(crate) async fn write_down(
+    records: &dyn Records,
+    owner: &str,
+    preferences: &Preferences,
+    expected: Expected,
+) -> Result<(), StoreError> {
     let texts = |list: &[Jid]| list.iter().map(|jid| jid.as_str().to_owned()).collect();
     let kept = Kept {
         default: preferences.default.as_str().to_owned(),
@@ -223,8 +243,7 @@ pub(crate) async fn prefer(
         never: texts(&preferences.never),
     };
     let value = serde_json::to_vec(&kept).unwrap_or_default();
-    server.store.records.put(user.bare_str(), COLLECTION, KEY, &value, expected).await?;
-    server.router.set_archiving(user.bare_str(), &Arc::new(preferences));
+    records.put(owner, COLLECTION, KEY, &value, expected).await?;
     Ok(())
 }
 

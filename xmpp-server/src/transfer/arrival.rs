@@ -18,7 +18,7 @@ use xmpp_core::payload::vcard::from_vcard4;
 use xmpp_core::xml::Node;
 use xmpp_core::{Element, Jid, Stanza, ns};
 
-use super::{PIE, PIE_SCRAM, PRIVACY, Report, nodes};
+use super::{PIE, PIE_SCRAM, PRIVACY, Report, nodes, own};
 use crate::features::private;
 use crate::roster::{self, Contact};
 use crate::tel::{self, Addresses};
@@ -38,6 +38,7 @@ pub(super) struct Arrival<'a> {
     waiting: HashSet<String>,
     nodes: nodes::Arriving,
     is_broken: bool,
+    is_disabled: bool,
     report: Report,
 }
 
@@ -75,6 +76,7 @@ impl<'a> Arrival<'a> {
             waiting,
             nodes,
             is_broken: false,
+            is_disabled: false,
             report,
         })
     }
@@ -87,7 +89,7 @@ impl<'a> Arrival<'a> {
 
     /// Something that belongs to the user.
     pub(super) async fn child(&mut self, child: Element) -> Result<(), StoreError> {
-        let Some((_, user)) = self.account.clone() else { return Ok(()) };
+        let Some((card, user)) = self.account.clone() else { return Ok(()) };
         match (child.name.as_str(), child.ns.as_str()) {
             ("scram-credentials", PIE_SCRAM) => match verifier(&child) {
                 Some(verifier) => self.verifiers.push(verifier),
@@ -98,6 +100,12 @@ impl<'a> Arrival<'a> {
             ("vCard", ns::VCARD_TEMP) => self.card(&user, &child).await?,
             ("query", ns::PRIVATE) => self.private(&user, &child).await?,
             ("query", PRIVACY) => self.privacy(&user, &child).await?,
+            ("account", own::NS) => {
+                if self.report.created {
+                    own::read(self.auth, self.store, &card, &child, &mut self.report).await?;
+                }
+                self.is_disabled = own::is_disabled(&child);
+            }
             ("pubsub", ns::PUBSUB_OWNER) => {
                 self.nodes.owner(self.store, &user, &child, &mut self.report).await?;
             }
@@ -154,9 +162,30 @@ impl<'a> Arrival<'a> {
         let Some((card, user)) = self.account.clone() else { return Ok(self.report) };
         self.card_of_nodes(&user).await?;
         self.avatar(&user).await?;
+        if self.is_disabled {
+            self.disable(&card).await?;
+        }
         self.report.credentials = self.credentials(&card).await?;
         self.report.done = !self.is_broken;
         Ok(self.report)
+    }
+
+    /// Before it gets what it logs in with: who is cut off here and comes again is not enabled by it. Whoever was there with a password stays.
+    async fn disable(&mut self, card: &AccountCard) -> Result<(), StoreError> {
+        let is_theirs = match self.auth.book.verifiers(card.account).await {
+            Ok(verifiers) => !verifiers.is_empty(),
+            Err(BookError::Store(error)) => return Err(error),
+            Err(_) => true,
+        };
+        if is_theirs {
+            return Ok(());
+        }
+        match self.auth.book.set_enabled(card.account, false).await {
+            Ok(()) => self.report.remark("is disabled, as it was"),
+            Err(BookError::Store(error)) => return Err(error),
+            Err(error) => self.report.remark(error.to_string()),
+        }
+        Ok(())
     }
 
     async fn credentials(&mut self, card: &AccountCard) -> Result<&'static str, StoreError> {

@@ -19,7 +19,7 @@ use shared_store::{Position, Query, Store, StoreError};
 use xmpp_core::payload::delay::date_time;
 use xmpp_core::{Element, Jid, Stanza, ns};
 
-use super::{PIE, PIE_MAM, PIE_SCRAM, PRIVACY, Report, TransferError, XINCLUDE};
+use super::{PIE, PIE_MAM, PIE_SCRAM, PRIVACY, Report, TransferError, XINCLUDE, own};
 use crate::features::private;
 use crate::pubsub::kept::{self, Node};
 use crate::roster::{self, Contact};
@@ -34,7 +34,7 @@ pub enum Layout {
     Each,
 }
 
-/// Writes every account of these domains into `folder`, which is made.
+/// Writes every account of these domains into `folder`, which is made. Those of other domains are reported, and do not go.
 pub async fn export(
     folder: &Path,
     layout: Layout,
@@ -50,7 +50,19 @@ pub async fn export(
     for domain in domains.iter() {
         export_host(folder, layout, domain, auth, store, &mut tell).await?;
     }
-    Ok(())
+    let mut after = None;
+    loop {
+        let (page, more) = auth.directory.list(after.as_ref(), PAGE).await?;
+        for card in page.iter().filter(|card| domains.find(card.jid.domain()).is_none()) {
+            let mut report = Report { user: card.jid.as_str().to_owned(), ..Report::default() };
+            report.remark(format!("this service has no users of {}", card.jid.domain()));
+            tell(&report)?;
+        }
+        after = page.last().map(|card| card.aor.clone());
+        if !more || after.is_none() {
+            return Ok(());
+        }
+    }
 }
 
 async fn export_host(
@@ -102,7 +114,7 @@ async fn export_host(
 /// The main file, which names each host's.
 fn write_main(folder: &Path, domains: &Domains) -> Result<(), TransferError> {
     let mut main = Output::create(&folder.join("server-data.xml"))?;
-    main.line(&format!("<server-data xmlns='{PIE}'>"))?;
+    main.line(&format!("<server-data xmlns='{PIE}' xmlns:xi='{XINCLUDE}'>"))?;
     for domain in domains.iter() {
         main.line(&include(&percent(&format!("{domain}.xml"))))?;
     }
@@ -112,13 +124,14 @@ fn write_main(folder: &Path, domains: &Domains) -> Result<(), TransferError> {
 
 fn begin_host(folder: &Path, domain: &str) -> Result<Output, TransferError> {
     let mut host = Output::create(&folder.join(format!("{domain}.xml")))?;
-    let head = opening(&Element::new("host", PIE).with("jid", domain));
+    let head = opening(&Element::new("host", PIE).with("jid", domain).with("xmlns:xi", XINCLUDE));
     host.line(&head)?;
     Ok(host)
 }
 
+/// With the prefix of the XEP's own examples: ejabberd knows no other.
 fn include(href: &str) -> String {
-    Element::new("include", XINCLUDE).with("href", href).to_string()
+    format!("<xi:include href='{href}'/>")
 }
 
 /// Names are kept where a file system bears them; any other has its digest for one.
@@ -219,6 +232,10 @@ impl Departure {
                 report.done = false;
                 report.remark(error.to_string());
             }
+        }
+        self.element(&own::element(store, card).await?)?;
+        if !card.enabled {
+            report.remark("is disabled here, which another server does not know");
         }
         self.roster(store, &mut report).await?;
         self.records(store, &mut report).await?;

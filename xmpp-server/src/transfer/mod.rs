@@ -15,6 +15,7 @@ mod arrival;
 mod departure;
 mod files;
 mod nodes;
+mod own;
 
 use std::path::{Path, PathBuf};
 
@@ -55,7 +56,7 @@ pub struct Report {
     pub private: usize,
     /// Whether there is a card.
     pub card: bool,
-    /// What did not come, and why; bounded.
+    /// What did not come or go, and why; bounded.
     pub remarks: Vec<String>,
 }
 

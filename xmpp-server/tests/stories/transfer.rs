@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use shared_auth::Profile;
 use shared_model::Domains;
 use shared_store::Entry;
 
@@ -151,6 +152,59 @@ async fn what_goes_comes_again_with_its_password() {
         other.auth.book.set_password(id.account, PASSWORD).await.unwrap(); // these clients speak PLAIN
         look(&other).await;
     }
+}
+
+/// What the XEP has no word for.
+#[tokio::test]
+async fn who_was_disabled_or_kept_nothing_is_so_where_they_come_to() {
+    let (served, other) = (serve().await, serve().await);
+    come(&served, &file(&served, "in.xml", &document("<user name='erin' password='correct horse'/>"))).await;
+    let erin = |served: &Served| {
+        let directory = served.auth.directory.clone();
+        async move { directory.by_jid(&"erin@example.org".parse().unwrap()).await.unwrap().unwrap() }
+    };
+    let numbers = vec!["+15550177".to_owned()];
+    let profile = Profile { name: "Erin".to_owned(), numbers, video: false, admin: true };
+    served.auth.book.set_profile(erin(&served).await.account, profile).await.unwrap();
+    let prefs = "<prefs xmlns='urn:xmpp:mam:2' default='roster'><always/><never><jid>carol@example.org</jid></never></prefs>";
+    let mut client = Client::login(&served, "erin", "e").await;
+    client.ask("set", "", prefs).await;
+    drop(client);
+    served.auth.book.set_enabled(erin(&served).await.account, false).await.unwrap();
+    let folder = served.folder.join("out");
+    go(&served, &folder, Layout::Each).await;
+    let back = come(&other, &folder).await;
+    let report = back.iter().find(|report| report.user == "erin@example.org").unwrap();
+    for what in ["is disabled", "does not administer"] {
+        assert!(report.remarks.iter().any(|remark| remark.contains(what)), "{what}: {report:?}");
+    }
+    let card = erin(&other).await;
+    assert_eq!((card.enabled, card.admin, card.video, card.name.as_str()), (false, false, false, "Erin"));
+    assert_eq!(card.numbers, ["+15550177"]);
+    other.auth.book.set_enabled(card.account, true).await.unwrap();
+    other.auth.book.set_password(card.account, PASSWORD).await.unwrap();
+    let mut client = Client::login(&other, "erin", "e").await;
+    let said = client.ask("get", "", "<prefs xmlns='urn:xmpp:mam:2'/>").await;
+    assert!(
+        said.contains("default='roster'") && said.contains("<never><jid>carol@example.org</jid>"),
+        "{said}"
+    );
+}
+
+#[tokio::test]
+async fn who_is_of_no_domain_here_does_not_go_and_is_named() {
+    let served = serve().await;
+    let domains = Domains::new("example.net", []);
+    let mut left = Vec::new();
+    let tell = |report: &Report| {
+        left.push((report.user.clone(), report.done));
+        Ok(())
+    };
+    export(&served.folder.join("out"), Layout::Each, &domains, &served.auth, &served.store, tell)
+        .await
+        .unwrap();
+    let name = |user: &str| (format!("{user}@example.org"), false);
+    assert_eq!(left, [name("alice"), name("bob"), name("carol")]);
 }
 
 #[tokio::test]
