@@ -8,7 +8,7 @@ use anyhow::{anyhow, bail};
 use jiff::tz::TimeZone;
 use operations::timeline::{Entry, Sight, Trace};
 use provisioning::{Answer, Found, NotSearched, Search, account_meant, number_in};
-use shared_model::Pending;
+use shared_model::{Pending, without_scheme};
 use shared_runtime::bus::Bus;
 use shared_runtime::unix_millis;
 use shared_store::{Archive, StoreError};
@@ -183,11 +183,7 @@ impl Sought {
 
 /// What a URI is of, without its scheme, its password and its parameters.
 fn bare(uri: &str) -> &str {
-    let uri = uri.trim();
-    let scheme = ["sip:", "sips:", "tel:"]
-        .into_iter()
-        .find(|it| uri.get(..it.len()).is_some_and(|at| at.eq_ignore_ascii_case(it)));
-    uri[scheme.map_or(0, str::len)..].split([';', '?']).next().unwrap_or_default()
+    without_scheme(uri).split([';', '?']).next().unwrap_or_default()
 }
 
 fn unavailable(error: StoreError) -> NotSearched {

@@ -3,15 +3,13 @@
 //! In    a text. Out what it names, without the scheme, the parameters and the escapes of the URI (RFC 3261 §19.1.1 and §19.1.2,
 //! RFC 5122 §2.2, RFC 3966 §3). Errors none: what is no URI of these stays as it is.
 
+use shared_model::without_scheme;
+
 /// The address or the number in `text`.
 pub fn address_in(text: &str) -> String {
-    let text = text.trim();
-    let is_scheme =
-        |word: &str| ["sip", "sips", "xmpp", "tel"].iter().any(|it| word.eq_ignore_ascii_case(it));
-    match text.split_once(':') {
-        Some((scheme, rest)) if is_scheme(scheme) => unescaped(named(rest)),
-        _ => text.to_owned(),
-    }
+    let (text, bare) = (text.trim(), without_scheme(text));
+    // Escapes are a URI's.
+    if bare.len() == text.len() { text.to_owned() } else { unescaped(named(bare)) }
 }
 
 /// Who is named, without what the URI asks for behind that; a `;` or `?` before the `@` is of the user's name.

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use shared_model::{Address, idn};
+use shared_model::{Address, idn, without_scheme};
 use shared_runtime::{Network, Shutdown, unix_millis};
 use shared_store::{Expected, Record, RecordChange, Records, StoreError};
 use tokio::sync::watch;
@@ -301,9 +301,7 @@ impl FromStr for Banned {
     /// An address may be written as a URI of SIP or XMPP.
     fn from_str(text: &str) -> Result<Self, BanError> {
         let bad = || BanError::Unreadable(text.chars().take(LONGEST_REASON).collect());
-        let name = text.trim();
-        let name =
-            ["sip:", "sips:", "xmpp:"].iter().find_map(|scheme| name.strip_prefix(scheme)).unwrap_or(name);
+        let name = without_scheme(text);
         if let Ok(network) = name.parse() {
             return Ok(Self::Network(network));
         }
@@ -368,7 +366,7 @@ mod tests {
     async fn a_ban_keeps_out_until_it_is_lifted_and_outlasts_a_restart() {
         let (store, bans) = house();
         let bad =
-            ["192.0.2.0/24", "2001:db8::/32", "sip:Eve@Example.net", "spam.example", "spam.bücher.example"];
+            ["192.0.2.0/24", "2001:db8::/32", "SIP:Eve@Example.net", "spam.example", "spam.bücher.example"];
         for who in bad {
             assert_eq!(make(&bans, who).await, Ok(None), "{who}");
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use shared_model::{AccountId, Aor, BareJid};
+use shared_model::{AccountId, Aor, BareJid, without_scheme};
 use shared_store::{Account, StoreError};
 
 use crate::cache::{AccountCache, Name};
@@ -73,8 +73,7 @@ impl Directory {
     /// AOR and JID are never made of one another: the account says which belong together.
     pub async fn uri_of(&self, word: &str, host: &str) -> Result<Option<String>, StoreError> {
         let sip = |aor: &Aor| (!aor.as_str().is_empty()).then(|| aor.to_sip_uri());
-        let word =
-            ["sip:", "xmpp:", "tel:"].iter().find_map(|scheme| word.strip_prefix(scheme)).unwrap_or(word);
+        let word = without_scheme(word);
         if word.contains('@') {
             if let Ok(jid) = word.parse::<BareJid>()
                 && let Some(card) = self.by_jid(&jid).await?

@@ -14,7 +14,7 @@
 
 use std::net::IpAddr;
 
-use shared_model::{Correlation, RoomAddress};
+use shared_model::{Correlation, RoomAddress, without_scheme};
 
 use super::entry::{Entry, KIND};
 
@@ -107,12 +107,7 @@ pub(super) fn who(text: &str) -> String {
 
 /// What a URI is of, without parameters (RFC 3261 §19.1.1) and without a resource (RFC 7622 §3.1).
 fn address(text: &str) -> &str {
-    let text = text.trim();
-    let scheme = ["sip:", "sips:", "tel:", "xmpp:", "im:"]
-        .into_iter()
-        .find(|scheme| text.get(..scheme.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(scheme)));
-    let text = &text[scheme.map_or(0, str::len)..];
-    text.split([';', '?', '/']).next().unwrap_or_default()
+    without_scheme(text).split([';', '?', '/']).next().unwrap_or_default()
 }
 
 /// Milliseconds of a day: how often a row is written anew.
