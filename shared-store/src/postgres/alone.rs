@@ -1,14 +1,14 @@
 //! One server for one schema in PostgreSQL: an advisory lock of a connection that does nothing else.
 //!
-//! State the connection. It is asked now and then whether it lives; where it does not, or does not say so in time, another one takes
-//!       the lock again, unless another server was faster.
+//! State the connection. It waits there, a moment at a time, so that its end is heard at once; where it ended, or says nothing in time,
+//!       another one takes the lock again, unless another server was faster.
 //! Errors what the database says; who holds the lock is named by where its connection comes from.
 
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
+use sqlx::ConnectOptions;
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{ConnectOptions, Connection as _};
 
 use super::Connection;
 use crate::StoreError;
@@ -18,7 +18,7 @@ use crate::alone::AloneError;
 pub(crate) struct Alone {
     options: PgConnectOptions,
     connection: Option<Connection>,
-    /// How often it is asked, and how long it may take to answer.
+    /// How long it may take to answer.
     look: Duration,
 }
 
@@ -33,6 +33,8 @@ impl Alone {
                 ("tcp_keepalives_idle", "30"),
                 ("tcp_keepalives_interval", "15"),
                 ("tcp_keepalives_count", "4"),
+                // Whoever bounds statements did not mean its waiting.
+                ("statement_timeout", "0"),
             ])
             .disable_statement_logging();
         let late = Instant::now() + PATIENCE;
@@ -52,15 +54,16 @@ impl Alone {
     /// Ends when another server has the lock.
     pub(crate) async fn lost(&mut self) {
         loop {
-            tokio::time::sleep(self.look).await;
-            let lives = match &mut self.connection {
-                Some(connection) => in_time(self.look, async { Ok(connection.ping().await?) }).await.is_ok(),
-                None => false,
-            };
-            if lives {
-                continue;
+            match &mut self.connection {
+                Some(connection) => {
+                    let waited = sqlx::query("SELECT pg_sleep($1)").bind(MOMENT).execute(connection);
+                    if in_time(self.look, async { Ok(waited.await?) }).await.is_ok() {
+                        continue;
+                    }
+                    self.connection = None;
+                }
+                None => tokio::time::sleep(BETWEEN_TRIES).await,
             }
-            self.connection = None;
             match in_time(self.look, take(&self.options)).await {
                 Ok(Some(connection)) => self.connection = Some(connection),
                 Ok(None) => return,
@@ -105,6 +108,8 @@ const OTHER: &str = "another server";
 const PATIENCE: Duration = Duration::from_secs(3);
 const BETWEEN_TRIES: Duration = Duration::from_millis(200);
 const LOOK: Duration = Duration::from_secs(10);
+/// Seconds that it waits there at a time: so long it keeps the lock when its server is gone, less than the next one has patience.
+const MOMENT: f64 = 1.0;
 
 #[cfg(test)]
 mod tests {

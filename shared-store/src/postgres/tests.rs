@@ -53,6 +53,32 @@ async fn a_schema_is_for_one_server() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_lock_whose_connection_is_cut_is_taken_again_at_once() {
+    let Some(server) = Server::start() else { return };
+    let mut admin = connect_when_up(&server.url("postgres")).await;
+    let url = server.url("postgres");
+    let mut alone = Store::alone(&url, "cusax serve").await.unwrap();
+    let waiting = tokio::spawn(async move { alone.lost().await });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let holder = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted";
+    let first: i32 = sqlx::query_scalar(holder).fetch_one(&mut admin).await.unwrap();
+    sqlx::query("SELECT pg_terminate_backend($1)").bind(first).execute(&mut admin).await.unwrap();
+    let deadline = Instant::now() + Duration::from_secs(3);
+    loop {
+        let holds: Option<i32> = sqlx::query_scalar(holder).fetch_optional(&mut admin).await.unwrap();
+        if holds.is_some_and(|pid| pid != first) {
+            break;
+        }
+        assert!(Instant::now() < deadline, "nobody holds it");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(!waiting.is_finished());
+    // Whoever ends leaves it to the next one, though it waits there.
+    waiting.abort();
+    assert!(Store::alone(&url, "cusax serve").await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_asks_a_database_that_is_silent_is_told_and_it_goes_on_when_it_speaks() {
     let Some(server) = Server::start() else { return };
     drop(connect_when_up(&server.url("postgres")).await);
