@@ -87,6 +87,9 @@ impl Database {
             let done = transact(&mut connection, work).await;
             // One that takes no writes stays so, though the database takes them again, or another one does under its name.
             connection.is_sound = !matches!(done, Err(StoreError::ReadOnly(_) | StoreError::Backend(_)));
+            if matches!(done, Err(StoreError::ReadOnly(_))) {
+                self.0.forget_idle(); // those beside it were made of the same database
+            }
             done
         })
         .await

@@ -69,12 +69,17 @@ impl Readers {
             let asked = tokio::time::timeout(LOOK, idle.conn.ping()).await;
             if !matches!(asked, Ok(Ok(()))) {
                 // Others that were made before lie as dead there.
-                self.idle().clear();
+                self.forget_idle();
                 return None;
             }
             idle.seen = Instant::now();
         }
         Some(idle)
+    }
+
+    /// Closes the connections that nobody uses.
+    pub(super) fn forget_idle(&self) {
+        self.idle().clear();
     }
 
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Idle>> {
