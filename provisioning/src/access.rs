@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
-use shared_auth::{AccountCard, Denied, How, OnWire, Origin, Proof};
+use shared_auth::{AccountCard, Denied, How, OnWire, Origin, Proof, Spent};
 use shared_model::Protocol;
 use shared_runtime::http::Peer;
 use shared_runtime::unix_millis;
@@ -40,6 +40,8 @@ pub(crate) struct Proved {
     pub(crate) password: Option<String>,
     /// The device that a token was issued for.
     pub(crate) device: Option<String>,
+    /// The token that proved it, if that is not used up yet.
+    pub(crate) token: Option<String>,
 }
 
 impl Parts {
@@ -59,7 +61,17 @@ pub(crate) async fn prove(
     headers: &HeaderMap,
     fields: &Fields,
 ) -> Result<Proved, Response> {
-    prove_of(parts, peer, headers, fields, parts.domain_asked(headers)).await
+    prove_of(parts, peer, headers, (fields, Spent::Now), parts.domain_asked(headers)).await
+}
+
+/// The same, for who uses up the token along with what it is shown for.
+pub(crate) async fn prove_unspent(
+    parts: &Parts,
+    peer: Peer,
+    headers: &HeaderMap,
+    fields: &Fields,
+) -> Result<Proved, Response> {
+    prove_of(parts, peer, headers, (fields, Spent::Later), parts.domain_asked(headers)).await
 }
 
 /// The same, where it is known of which domain a name without one is.
@@ -67,25 +79,25 @@ pub(crate) async fn prove_of(
     parts: &Parts,
     peer: Peer,
     headers: &HeaderMap,
-    fields: &Fields,
+    (fields, spent): (&Fields, Spent),
     domain: &str,
 ) -> Result<Proved, Response> {
-    let (proof, password) = proof(domain, headers, fields).ok_or_else(unproven)?;
+    let (proof, password) = proof(domain, headers, fields, spent).ok_or_else(unproven)?;
     let broken = |_| unkept(StatusCode::SERVICE_UNAVAILABLE.into_response());
     // Looked at before it is used up.
-    let device = match &proof {
-        Proof::Token { purpose, text } => {
-            let token = parts.auth.tokens.peek(purpose, text, unix_millis()).await.map_err(broken)?;
-            token.map(|token| token.note).filter(|note| !note.is_empty())
+    let (device, token) = match &proof {
+        Proof::Token { purpose, text, spent } => {
+            let note = parts.auth.tokens.note_of(purpose, text).await.map_err(broken)?;
+            (note.filter(|note| !note.is_empty()), (*spent == Spent::Later).then(|| text.clone()))
         }
-        _ => None,
+        _ => (None, None),
     };
     let origin = Origin::new(Protocol::Provisioning, peer.address.ip().to_canonical());
     let identity = parts.auth.authenticator.verify(proof, origin).await.map_err(|denied| refuse(&denied))?;
     let card = parts.auth.directory.by_id(identity.account).await.map_err(broken)?.ok_or_else(unproven)?;
     // What a directory verifies is of no use to a phone, which gets a password of its own.
     let password = password.filter(|_| identity.how != How::Bind);
-    Ok(Proved { card, password, device })
+    Ok(Proved { card, password, device, token })
 }
 
 /// Whether [`prove`] would prove an account; no token is used up.
@@ -112,9 +124,15 @@ pub(crate) async fn peek(
     }
 }
 
-fn proof(domain: &str, headers: &HeaderMap, fields: &Fields) -> Option<(Proof, Option<String>)> {
+fn proof(
+    domain: &str,
+    headers: &HeaderMap,
+    fields: &Fields,
+    spent: Spent,
+) -> Option<(Proof, Option<String>)> {
     if !fields.token.is_empty() {
-        return Some((Proof::Token { purpose: PURPOSE.to_owned(), text: fields.token.clone() }, None));
+        let (purpose, text) = (PURPOSE.to_owned(), fields.token.clone());
+        return Some((Proof::Token { purpose, text, spent }, None));
     }
     let (name, password) = if fields.username.is_empty() {
         basic(headers)?
@@ -150,7 +168,7 @@ fn refuse(denied: &Denied) -> Response {
     unkept(response)
 }
 
-fn unproven() -> Response {
+pub(crate) fn unproven() -> Response {
     let challenge = [(header::WWW_AUTHENTICATE, "Basic realm=\"cusax\", charset=\"UTF-8\"")];
     unkept((StatusCode::UNAUTHORIZED, challenge, "a password or a token is needed\n").into_response())
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use shared_model::{AccountEvent, AccountId, Correlation, Fact};
 use shared_runtime::bus::Bus;
 use shared_runtime::{Shutdown, random, unix_millis};
-use shared_store::{Expected, Records, Store, StoreError};
+use shared_store::{Expected, FullKey, Records, Store, StoreError};
 
 /// The writing end.
 pub(crate) struct Announcements {
@@ -32,6 +32,15 @@ impl Announcements {
 
     /// Tells other processes, which remember accounts and have sessions of theirs.
     pub(crate) async fn tell(&self, event: &AccountEvent) {
+        let ((owner, collection, key), value) = self.record(event);
+        let written = self.records.put(&owner, &collection, &key, &value, Expected::Anything).await;
+        if let Err(error) = written {
+            tracing::warn!(%error, "running servers do not hear that an account changed");
+        }
+    }
+
+    /// What tells them, for who writes it along with the change.
+    pub(crate) fn record(&self, event: &AccountEvent) -> (FullKey, Vec<u8>) {
         let (word, account) = match event {
             AccountEvent::Disabled { account } => ("disabled", account),
             AccountEvent::Removed { account } => ("removed", account),
@@ -47,10 +56,7 @@ impl Announcements {
             AccountEvent::PasswordEnded { at, .. } => value.extend([" ", &at.to_string()]),
             _ => {}
         }
-        let written = self.records.put(OWNER, COLLECTION, &key, value.as_bytes(), Expected::Absent).await;
-        if let Err(error) = written {
-            tracing::warn!(%error, "running servers do not hear that an account changed");
-        }
+        ((OWNER.to_owned(), COLLECTION.to_owned(), key), value.into_bytes())
     }
 }
 

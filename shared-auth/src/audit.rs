@@ -92,21 +92,15 @@ impl Audit {
 
     /// Notes a change.
     pub async fn change(&self, by: impl Into<By>, what: &str, on: impl Display, before: Value, after: Value) {
-        let By { who, from } = by.into();
-        let (now, on) = (unix_millis(), on.to_string());
-        tracing::info!(who = %Redacted(who.as_deref().unwrap_or("-")), what, on = %Redacted(&on), "changed");
-        let body = json!({
-            "time": now, "who": who, "from": from, "what": what, "on": on, "before": before, "after": after,
-        });
-        let entry = Entry {
-            owner: OWNER.to_owned(),
-            id: format!("{now:020}-{:016x}", shared_runtime::random()),
-            with: on,
-            time: now,
-            kind: KIND.to_owned(),
-            body: body.to_string().into_bytes(),
-        };
-        let mut written = self.archive.append(&[entry]).await;
+        let (by, on) = (by.into(), on.to_string());
+        let written = self.archive.append(&[entry(&by, what, &on, before, after)]).await;
+        self.wrote(&by, what, &on, written).await;
+    }
+
+    /// What follows an entry that was written, here or along with what it tells of.
+    pub(crate) async fn wrote(&self, by: &By, what: &str, on: &str, mut written: Result<(), StoreError>) {
+        let who = by.who.as_deref().unwrap_or("-");
+        tracing::info!(who = %Redacted(who), what, on = %Redacted(on), "changed");
         if self.written.fetch_add(1, Ordering::Relaxed).is_multiple_of(BETWEEN_TRIMS) {
             written = written.and(self.archive.trim(OWNER, KEPT, AT_ONCE).await.map(drop));
         }
@@ -122,6 +116,22 @@ impl Audit {
         let page = self.archive.page(OWNER, &query).await?;
         let read = |entry: Entry| Some((entry.id, serde_json::from_slice(&entry.body).ok()?));
         Ok(page.entries.into_iter().rev().filter_map(read).collect())
+    }
+}
+
+/// What is written of a change.
+pub(crate) fn entry(By { who, from }: &By, what: &str, on: &str, before: Value, after: Value) -> Entry {
+    let now = unix_millis();
+    let body = json!({
+        "time": now, "who": who, "from": from, "what": what, "on": on, "before": before, "after": after,
+    });
+    Entry {
+        owner: OWNER.to_owned(),
+        id: format!("{now:020}-{:016x}", shared_runtime::random()),
+        with: on.to_owned(),
+        time: now,
+        kind: KIND.to_owned(),
+        body: body.to_string().into_bytes(),
     }
 }
 

@@ -37,7 +37,7 @@ use crate::config::Config;
 use crate::crowd::Crowd;
 use crate::digest::{Challenge, DigestProof};
 use crate::fast::{FastFinal, FastStart, FastToken, FastTokens, Ht};
-use crate::identity::{Denied, How, Identity, Origin, Proof};
+use crate::identity::{Denied, How, Identity, Origin, Proof, Spent};
 use crate::keys::Keys;
 use crate::labels::LoginSpan;
 use crate::login::{Login, all_credentials, identify};
@@ -304,7 +304,7 @@ impl Authenticator {
                 };
                 identify(account.as_deref(), known.is_some(), "", How::Certificate)
             }
-            Proof::Token { purpose, text } => self.token(purpose, text, origin).await,
+            Proof::Token { purpose, text, spent } => self.token(purpose, text, *spent).await,
             Proof::Fast(last) => self.fast(login, last).await,
             Proof::Code(back) => self.outside.get().ok_or(Denied::NoVerifier)?.code(back).await,
             Proof::Bearer { token, domain, authzid } => {
@@ -444,8 +444,13 @@ impl Authenticator {
         Ok(identify(account.as_deref(), true, &start.authzid, how)?.by(app))
     }
 
-    async fn token(&self, purpose: &str, text: &str, _origin: Origin) -> Result<Identity, Denied> {
-        let token = self.doors.tokens.take(purpose, text, unix_millis()).await?.ok_or(Denied::BadToken)?;
+    async fn token(&self, purpose: &str, text: &str, spent: Spent) -> Result<Identity, Denied> {
+        let (tokens, now) = (&self.doors.tokens, unix_millis());
+        let token = match spent {
+            Spent::Now => tokens.take(purpose, text, now).await?,
+            Spent::Later => tokens.peek(purpose, text, now).await?,
+        };
+        let token = token.ok_or(Denied::BadToken)?;
         let id = token.account.ok_or(Denied::BadToken)?;
         let account = self.cache.find(Name::Id(id)).await?;
         identify(account.as_deref(), true, "", How::Token)

@@ -6,6 +6,7 @@
 //!
 //! A password change writes every verifier in one transaction. PBKDF2 runs beside the async tasks.
 
+mod fetched;
 mod transfer;
 mod upgrade;
 
@@ -17,6 +18,7 @@ use shared_runtime::unix_millis;
 use shared_store::{Account, AppPassword, Credentials, DigestAlgorithm, StoreError};
 use subtle::ConstantTimeEq;
 
+pub use fetched::DeviceName;
 pub use upgrade::Upgrade;
 
 use crate::announce::Announcements;
@@ -98,6 +100,9 @@ pub enum BookError {
     /// The account has as many app passwords as it may.
     #[error("an account has at most {MOST_APP_PASSWORDS} app passwords")]
     TooManyApps,
+    /// Somebody else used the token meanwhile.
+    #[error("the token is used up")]
+    Spent,
     /// The name holds a plus, which separates the name of an app password.
     #[error("the name of an account may not hold a plus")]
     BadName,
@@ -266,44 +271,28 @@ impl AccountBook {
 
     /// The same for a device that only calls: in chat it is no password.
     pub async fn add_calls_password(&self, id: AccountId, name: &str, now: i64) -> Result<String, BookError> {
-        self.put_calls_password(id, name, now, Put::New).await
-    }
-
-    /// Makes the password of a device that only calls anew, or its first one, and answers it; the one before holds until then, and no
-    /// more.
-    pub async fn renew_calls_password(
-        &self,
-        id: AccountId,
-        name: &str,
-        now: i64,
-    ) -> Result<String, BookError> {
-        self.put_calls_password(id, name, now, Put::Anew).await
-    }
-
-    async fn put_calls_password(
-        &self,
-        id: AccountId,
-        name: &str,
-        now: i64,
-        put: Put,
-    ) -> Result<String, BookError> {
         let account = self.read(id).await?;
-        let password = readable_password();
-        let owner = Owner { account: id, user: account.aor.local(), realm: &account.aor.host() };
-        let credentials = password::credentials_for_calls(&password, &owner, &self.keys)?;
-        let name = name.to_owned();
-        let app = AppPassword { name, credentials, created: now, opens_chat: false };
-        self.put_app_password(account, app, put).await?;
+        let (app, password) = self.calls_password(&account, name, now)?;
+        self.put_app_password(account, app, Put::New).await?;
         Ok(password)
+    }
+
+    /// A password for a device that only calls, which nobody has yet.
+    fn calls_password(
+        &self,
+        account: &Account,
+        name: &str,
+        now: i64,
+    ) -> Result<(AppPassword, String), BookError> {
+        let password = readable_password();
+        let owner = Owner { account: account.id, user: account.aor.local(), realm: &account.aor.host() };
+        let credentials = password::credentials_for_calls(&password, &owner, &self.keys)?;
+        Ok((AppPassword { name: name.to_owned(), credentials, created: now, opens_chat: false }, password))
     }
 
     async fn put_app_password(&self, account: Account, app: AppPassword, put: Put) -> Result<(), BookError> {
         let (id, place, device) = (account.id, place_of(&account, &app.name, put)?, app.name.clone());
-        self.change(account, |account| match place.and_then(|at| account.app_passwords.get_mut(at)) {
-            Some(before) => *before = app,
-            None => account.app_passwords.push(app),
-        })
-        .await?;
+        self.change(account, |account| set_app_password(account, place, app)).await?;
         self.tell(AccountEvent::Changed { account: id }).await;
         self.note(id, ProvisioningEvent::DevicePasswordMade { account: id, device });
         Ok(())
@@ -378,6 +367,11 @@ impl AccountBook {
     async fn tell(&self, event: AccountEvent) {
         self.cache.clear();
         self.heralds.announcements.tell(&event).await;
+        self.publish(event);
+    }
+
+    /// Tells this process.
+    fn publish(&self, event: AccountEvent) {
         let (AccountEvent::Created { account }
         | AccountEvent::Changed { account }
         | AccountEvent::Disabled { account }
@@ -407,6 +401,14 @@ fn place_of(account: &Account, name: &str, put: Put) -> Result<Option<usize>, Bo
         Some(_) => Err(BookError::AppNameTaken),
         None if account.app_passwords.len() >= MOST_APP_PASSWORDS => Err(BookError::TooManyApps),
         None => Ok(None),
+    }
+}
+
+/// Replaces an app password, or adds one more.
+fn set_app_password(account: &mut Account, place: Option<usize>, app: AppPassword) {
+    match place.and_then(|at| account.app_passwords.get_mut(at)) {
+        Some(before) => *before = app,
+        None => account.app_passwords.push(app),
     }
 }
 
@@ -482,17 +484,23 @@ mod tests {
             profile: Profile::default(),
         };
         let alice = auth.book.create(new, "pencil").await.unwrap().account;
+        let card = auth.directory.by_id(alice).await.unwrap().unwrap();
+        let fetch = async |name: &str, now| {
+            let fetched =
+                auth.fetch_password(&card, DeviceName::Own(name), None, now, |_| serde_json::Value::Null);
+            fetched.await.map(drop)
+        };
         for at in 0..MOST_APP_PASSWORDS {
-            auth.book.renew_calls_password(alice, &format!("d{at}"), 0).await.unwrap();
+            fetch(&format!("d{at}"), 0).await.unwrap();
         }
         let before = store.accounts.by_id(alice).await.unwrap().unwrap();
-        auth.book.renew_calls_password(alice, "d3", 1).await.unwrap();
+        fetch("d3", 1).await.unwrap();
         let after = store.accounts.by_id(alice).await.unwrap().unwrap();
         assert_eq!(after.version, before.version + 1, "it is one change");
         assert_ne!(after.app_passwords[3].credentials, before.app_passwords[3].credentials);
         assert_eq!((after.app_passwords.len(), after.app_passwords[3].created), (MOST_APP_PASSWORDS, 1));
-        assert_eq!(auth.book.renew_calls_password(alice, "new", 1).await, Err(BookError::TooManyApps));
-        assert_eq!(auth.book.renew_calls_password(alice, "D3", 1).await, Err(BookError::AppNameTaken));
+        assert_eq!(fetch("new", 1).await, Err(BookError::TooManyApps));
+        assert_eq!(fetch("D3", 1).await, Err(BookError::AppNameTaken));
         assert_eq!(auth.book.add_app_password(alice, "d3", 1).await, Err(BookError::AppNameTaken));
         // A folder that stays behind in a temporary place harms nobody.
         let _ = std::fs::remove_dir_all(&folder);

@@ -63,6 +63,15 @@ impl AccountCache {
         self.known.get(name).filter(|entry| is_fresh(entry)).map(|entry| entry.0.clone())
     }
 
+    /// Forgets an account whose names stay, after a write.
+    pub(crate) fn forget(&self, account: &Account) {
+        let numbers = account.numbers.iter().cloned().map(Name::Number);
+        let names = [Name::Id(account.id), Name::Aor(account.aor.clone()), Name::Jid(account.jid.clone())];
+        for name in names.into_iter().chain(numbers) {
+            self.known.remove(&name);
+        }
+    }
+
     /// Forgets everything, after a write.
     pub(crate) fn clear(&self) {
         self.known.clear();

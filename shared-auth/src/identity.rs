@@ -127,6 +127,15 @@ impl Origin {
     }
 }
 
+/// When a single-use token that proves somebody is used up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spent {
+    /// Now.
+    Now,
+    /// Along with what it is shown for, by whoever does that ([`Auth::fetch_password`](crate::Auth::fetch_password)).
+    Later,
+}
+
 /// What somebody shows to prove who they are.
 pub enum Proof {
     /// A name and the password itself (RFC 4616, HTTP Basic).
@@ -164,6 +173,8 @@ pub enum Proof {
         purpose: String,
         /// Its text.
         text: String,
+        /// When it is used up.
+        spent: Spent,
     },
     /// What a browser brings back from a provider of OpenID Connect.
     Code(CodeProof),

@@ -55,7 +55,7 @@ pub use audit::{Audit, By, card_json, note_outside};
 pub use authenticator::{Authenticator, Slowed};
 pub use bans::{Ban, BanError, Banned, Bans};
 pub use bearer::{Bearer, Bearers, Holder};
-pub use book::{AccountBook, BookError, Device, NewAccount, Profile, Upgrade};
+pub use book::{AccountBook, BookError, Device, DeviceName, NewAccount, Profile, Upgrade};
 pub use certificates::{CertificateError, Certificates, OwnCertificate};
 pub use clients::{Client, Clients, Installation, RevokeError, Revoked};
 pub use config::{Config, keys};
@@ -63,7 +63,7 @@ pub use digest::{Challenge, DigestProof, Qop};
 pub use directory::{AccountCard, Directory};
 pub use fast::{FastFinal, FastStart, FastToken, Ht};
 pub use gone::{Gone, GoneAccounts};
-pub use identity::{CodeProof, Denied, How, Identity, OnWire, Origin, Proof};
+pub use identity::{CodeProof, Denied, How, Identity, OnWire, Origin, Proof, Spent};
 pub use invites::{
     Invite, InviteError, Invites, NameError, Opens, WeakPassword, Wish, check_name, check_password,
     check_shown_name, is_trial_name,

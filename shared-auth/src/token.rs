@@ -13,7 +13,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use shared_model::AccountId;
 use shared_runtime::hex;
-use shared_store::{Expected, Record, Records, StoreError};
+use shared_store::{Expected, FullKey, Record, Records, StoreError};
 
 use crate::cache::AccountCache;
 use crate::fingerprint::{is_same, main_fingerprint};
@@ -76,6 +76,17 @@ impl Tokens {
     pub async fn peek(&self, purpose: &str, text: &str, now: i64) -> Result<Option<Token>, StoreError> {
         let record = self.records.get(OWNER, purpose, &key(text)).await?;
         self.judge(record, now).await
+    }
+
+    /// What the issuer of a token wants to find again, whether or not it is good still.
+    pub async fn note_of(&self, purpose: &str, text: &str) -> Result<Option<String>, StoreError> {
+        let record = self.records.get(OWNER, purpose, &key(text)).await?;
+        Ok(record.and_then(|record| read(&record.value, i64::MIN)).map(|token| token.note))
+    }
+
+    /// Where it is kept, for who uses it up along with what it is good for.
+    pub(crate) fn place(purpose: &str, text: &str) -> FullKey {
+        (OWNER.to_owned(), purpose.to_owned(), key(text))
     }
 
     /// The token, if it is good still.

@@ -10,7 +10,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use shared_model::{AccountId, Aor, BareJid};
 
-use crate::StoreError;
+use crate::{Entry, StoreError};
 
 /// Accounts by id, AOR, JID and number, each unique.
 #[async_trait::async_trait]
@@ -27,13 +27,33 @@ pub trait Accounts: Send + Sync {
     async fn by_number(&self, number: &str) -> Result<Option<Account>, StoreError>;
     /// Whether another account than `own` has a number or an AOR that begins with this number, E.164 with its plus.
     async fn do_others_begin_with(&self, number: &str, own: AccountId) -> Result<bool, StoreError>;
-    /// Replaces the account whose version is still `account.version`; the stored version is one higher.
-    async fn update(&self, account: &Account) -> Result<(), StoreError>;
+    /// Replaces the account whose version is still `account.version`; the stored version is one higher. What is done along with it is
+    /// in the same transaction: [`StoreError::Conflict`] where a record is spent that is not there.
+    async fn update_along(&self, account: &Account, along: &Along) -> Result<(), StoreError>;
     /// Removes the account and frees its names. False if there was none.
     async fn remove(&self, id: AccountId) -> Result<bool, StoreError>;
     /// At most `max` accounts in the order of their AORs, beginning after `after`.
     async fn list(&self, after: Option<&Aor>, max: usize) -> Result<AccountPage, StoreError>;
+
+    /// The same change alone.
+    async fn update(&self, account: &Account) -> Result<(), StoreError> {
+        self.update_along(account, &Along::default()).await
+    }
 }
+
+/// What is done along with the change of an account.
+#[derive(Debug, Clone, Default)]
+pub struct Along {
+    /// Records that must be there and go, as a token that pays for the change.
+    pub spent: Vec<FullKey>,
+    /// Records that are written, whatever is there.
+    pub put: Vec<(FullKey, Vec<u8>)>,
+    /// What archives get, as that of the audit.
+    pub entries: Vec<Entry>,
+}
+
+/// Owner, collection and key of a record.
+pub type FullKey = (String, String, String);
 
 /// One person.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use shared_model::{AccountId, Aor};
 
 use crate::{
-    Account, Binding, BindingUpdate, BoundBy, Credentials, Entry, Expected, Place, Position, Query,
+    Account, Along, Binding, BindingUpdate, BoundBy, Credentials, Entry, Expected, Place, Position, Query,
     RecordChange, Store, StoreError, Taken,
 };
 
 /// Holds an empty store to all promises.
 pub async fn run(store: &Store) {
     accounts(store).await;
+    changes_along(store).await;
     bindings(store).await;
     records(store).await;
     archive(store).await;
@@ -76,6 +77,34 @@ pub async fn accounts(store: &Store) {
     assert_eq!(accounts.remove(alice.id).await, Ok(true));
     assert_eq!(accounts.remove(alice.id).await, Ok(false));
     assert_eq!(accounts.create(&Account { id: AccountId(4), ..alice }).await, Ok(()));
+}
+
+/// What is done along with the change of an account is done with it, or none of it is.
+pub async fn changes_along(store: &Store) {
+    let key = |key: &str| ("along".to_owned(), "c".to_owned(), key.to_owned());
+    let get = async |key: &str| store.records.get("along", "c", key).await.unwrap().map(|it| it.value);
+    let noted = async || store.archive.entry("along", "e").await.unwrap().is_some();
+    let carol = account(20, "along");
+    store.accounts.create(&carol).await.unwrap();
+    store.records.put("along", "c", "token", b"1", Expected::Absent).await.unwrap();
+    let along = Along {
+        spent: vec![key("token")],
+        put: vec![(key("told"), b"2".to_vec())],
+        entries: vec![Entry { id: "e".to_owned(), ..entry("along", 1) }],
+    };
+    let old = Account { version: 9, ..carol.clone() };
+    assert_eq!(store.accounts.update_along(&old, &along).await, Err(StoreError::Conflict));
+    assert_eq!((get("token").await, get("told").await, noted().await), (Some(b"1".to_vec()), None, false));
+
+    store.accounts.update_along(&carol, &along).await.unwrap();
+    assert_eq!((get("token").await, get("told").await, noted().await), (None, Some(b"2".to_vec()), true));
+
+    let renamed = Account { display_name: "Carol".to_owned(), version: 2, ..carol.clone() };
+    assert_eq!(store.accounts.update_along(&renamed, &along).await, Err(StoreError::Conflict), "it is spent");
+    assert_eq!(store.accounts.by_id(carol.id).await.unwrap().unwrap().display_name, carol.display_name);
+    assert_eq!(store.accounts.remove(carol.id).await, Ok(true));
+    store.records.remove_owner("along").await.unwrap();
+    store.archive.remove_owner("along").await.unwrap();
 }
 
 /// A REGISTER is whole or nothing; order is kept; what expired is not shown.

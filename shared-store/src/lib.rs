@@ -37,8 +37,8 @@ mod sqlite;
 use std::sync::Arc;
 
 pub use account::{
-    Account, AccountPage, Accounts, AppPassword, Credentials, DigestAlgorithm, ScramHash, ScramVerifier,
-    SealedHa1,
+    Account, AccountPage, Accounts, Along, AppPassword, Credentials, DigestAlgorithm, FullKey, ScramHash,
+    ScramVerifier, SealedHa1,
 };
 pub use alone::{Alone, AloneError};
 pub use archive::{Archive, Entry, Page, Position, Query};

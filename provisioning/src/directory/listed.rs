@@ -90,7 +90,7 @@ async fn read(face: &Face, domain: &str) -> Result<Vec<AccountCard>, StoreError>
                 Entry::Occupied(known) => known.into_mut(),
                 Entry::Vacant(open) => open.insert(face.profiles.base(card.aor.domain()).await?),
             };
-            let settings = face.profiles.over(base, (card.account, &card.aor), None).await?;
+            let settings = face.profiles.over(base, (card.account, &card.aor)).await?;
             if settings.listed.unwrap_or_default() == FoundBy::Domain {
                 all.push(card);
             }

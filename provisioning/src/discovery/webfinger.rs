@@ -12,6 +12,7 @@ use axum::extract::{ConnectInfo, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
+use shared_auth::Spent;
 use shared_model::Address;
 use shared_runtime::http::Peer;
 
@@ -43,10 +44,11 @@ pub(crate) async fn answer(
         let thin = json!({ "subject": resource, "links": wanted(&asked, vec![provisioning]) });
         return public(JRD, thin.to_string());
     }
-    let card = match prove_of(&parts, peer, &headers, &Fields::default(), address.domain()).await {
-        Ok(proved) => proved.card,
-        Err(refused) => return refused,
-    };
+    let card =
+        match prove_of(&parts, peer, &headers, (&Fields::default(), Spent::Now), address.domain()).await {
+            Ok(proved) => proved.card,
+            Err(refused) => return refused,
+        };
     if *card.aor != address && *card.jid != address {
         return unkept(StatusCode::FORBIDDEN.into_response());
     }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use shared_auth::{AccountCard, Auth, Directory, Links};
 use shared_model::{AccountId, Aor, FoundBy, Groups, Member, Pending, Unavailable, Visibility};
-use shared_store::{Expected, RecordChange, Records, StoreError};
+use shared_store::{Expected, Place, RecordChange, Records, StoreError};
 
 use super::Settings;
 
@@ -58,6 +58,17 @@ impl Profiles {
     pub async fn read(&self, layer: &Layer) -> Result<Settings, StoreError> {
         let record = self.records.get(OWNER, COLLECTION, &layer.to_string()).await?;
         Ok(record.and_then(|record| serde_json::from_slice(&record.value).ok()).unwrap_or_default())
+    }
+
+    /// The same of many layers, in one look.
+    async fn several(&self, layers: &[Layer]) -> Result<Vec<Settings>, StoreError> {
+        let names: Vec<String> = layers.iter().map(Layer::to_string).collect();
+        let place = |key| Place { owner: OWNER, collection: COLLECTION, key };
+        let places: Vec<Place<'_>> = names.iter().map(|name| place(name)).collect();
+        let found = self.records.several(&places).await?.into_iter();
+        Ok(found
+            .map(|record| record.and_then(|it| serde_json::from_slice(&it.value).ok()).unwrap_or_default())
+            .collect())
     }
 
     /// The same, with what is to be expected when they are written again.
@@ -108,8 +119,14 @@ impl Profiles {
 
     /// What holds for a device of an account: its layers, one over the other.
     pub async fn of(&self, card: &AccountCard, device: Option<&str>) -> Result<Settings, StoreError> {
-        let base = self.base(card.aor.domain()).await?;
-        self.over(&base, (card.account, &card.aor), device).await
+        let domain = Layer::Domain(card.aor.domain().to_owned());
+        let mut layers = vec![Layer::Service, domain, Layer::Account(card.aor.clone())];
+        layers.extend(device.map(|device| Layer::Device(card.aor.clone(), device.to_owned())));
+        let mut found = self.several(&layers).await?.into_iter();
+        let mut next = || found.next().unwrap_or_default();
+        let (service, domain, own) = (next(), next(), next());
+        let own_device = device.map(|_| next());
+        self.with_groups(&domain.over(&service), card.account, own, own_device).await
     }
 
     /// What holds for the accounts of a domain that say nothing themselves.
@@ -118,18 +135,24 @@ impl Profiles {
         Ok(domain.over(&self.read(&Layer::Service).await?))
     }
 
-    /// What an account and its device say, over what holds for their domain; for who looks at many accounts.
+    /// What an account says, over what holds for its domain; for who looks at many accounts.
     pub async fn over(
         &self,
         base: &Settings,
         (account, aor): (AccountId, &Aor),
-        device: Option<&str>,
     ) -> Result<Settings, StoreError> {
         let own = self.read(&Layer::Account(aor.clone())).await?;
-        let mut whole = match device {
-            Some(device) => self.read(&Layer::Device(aor.clone(), device.to_owned())).await?.over(&own),
-            None => own.clone(),
-        };
+        self.with_groups(base, account, own, None).await
+    }
+
+    async fn with_groups(
+        &self,
+        base: &Settings,
+        account: AccountId,
+        own: Settings,
+        device: Option<Settings>,
+    ) -> Result<Settings, StoreError> {
+        let mut whole = device.map_or_else(|| own.clone(), |device| device.over(&own));
         let mut groups = own.groups;
         // What is said here wins over what is said elsewhere.
         groups.extend(self.elsewhere(account).await?);
@@ -233,7 +256,7 @@ impl Groups for Profiles {
 impl Visibility for Profiles {
     fn found_by<'a>(&'a self, account: AccountId, aor: &'a Aor) -> Pending<'a, Result<FoundBy, Unavailable>> {
         Box::pin(async move {
-            let read = async { self.over(&self.base(aor.domain()).await?, (account, aor), None).await };
+            let read = async { self.over(&self.base(aor.domain()).await?, (account, aor)).await };
             let settings = read.await.map_err(|error: StoreError| {
                 tracing::error!(%error, "it is not known by whom an account is found");
                 Unavailable

@@ -34,15 +34,14 @@ use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, Path, Query, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde_json::Value;
-use shared_auth::{AccountCard, BookError, Device};
+use shared_auth::{AccountCard, BookError, DeviceName};
 use shared_model::ProvisioningEvent;
 use shared_runtime::http::Peer;
 use shared_runtime::unix_millis;
 
-use crate::access::{Fields, Proved, peek, prove};
+use crate::access::{Fields, PURPOSE, Proved, peek, prove, prove_unspent, unproven};
 use crate::answer::{private, unkept};
-use crate::profile::Chosen;
+use crate::profile::{Chosen, Layer, Settings};
 use crate::{Face, Parts, device_json, pages};
 
 /// One file for one client.
@@ -203,7 +202,11 @@ async fn answer(
     let Some(renderer) = TABLE.iter().find(|renderer| renderer.file == file) else {
         return StatusCode::NOT_FOUND.into_response();
     };
-    match prove(&face, peer, headers, fields).await {
+    let proved = match renderer.needs {
+        Needs::Nothing => prove(&face, peer, headers, fields).await,
+        Needs::Password | Needs::Word => prove_unspent(&face, peer, headers, fields).await,
+    };
+    match proved {
         Ok(proved) => fill(&face, renderer, &proved, ("", "")).await,
         Err(refused) => refused,
     }
@@ -212,27 +215,31 @@ async fn answer(
 /// The file for whoever is proved.
 async fn fill(face: &Face, renderer: &Renderer, proved: &Proved, (mac, folder): (&str, &str)) -> Response {
     let card = &proved.card;
-    let mut device = proved.device.clone();
     if renderer.needs == Needs::Word && card.aor.local().contains(';') {
         let text =
             "this client cannot read a user name with a semicolon in it: it takes the rest for settings\n";
         return unkept((StatusCode::CONFLICT, text).into_response());
     }
+    // Before the token is spent: what cannot be read then is asked for again by the same link.
+    let Ok(mut settings) = face.profiles.of(card, proved.device.as_deref()).await else {
+        return unkept(StatusCode::SERVICE_UNAVAILABLE.into_response());
+    };
     let password = match (&proved.password, renderer.needs) {
         (_, Needs::Nothing) => Ok(String::new()),
         (Some(password), Needs::Password) => Ok(password.clone()),
         (Some(password), Needs::Word) if is_word(password) => Ok(password.clone()),
         (None, Needs::Password) | (_, Needs::Word) => {
-            device_password(face, card, &mut device, renderer).await
+            device_password(face, proved, &mut settings, renderer).await
         }
     };
-    let (password, settings) = match (password, face.profiles.of(card, device.as_deref()).await) {
-        (Ok(password), Ok(settings)) => (password, settings),
-        (Err(BookError::TooManyApps), _) => {
+    let password = match password {
+        Ok(password) => password,
+        Err(BookError::TooManyApps) => {
             let text = "this account has as many devices as it may; take one back first\n";
             return unkept((StatusCode::CONFLICT, text).into_response());
         }
-        (Err(_), _) | (_, Err(_)) => return unkept(StatusCode::SERVICE_UNAVAILABLE.into_response()),
+        Err(BookError::Spent) => return unproven(),
+        Err(_) => return unkept(StatusCode::SERVICE_UNAVAILABLE.into_response()),
     };
     let (account, client) = (card.account, renderer.client.to_owned());
     face.tell(account, ProvisioningEvent::ConfigurationFetched { account, client });
@@ -246,31 +253,25 @@ fn is_word(password: &str) -> bool {
     password.chars().all(|c| c.is_ascii_alphanumeric() || "-._~!*+".contains(c))
 }
 
-/// A password for the device that asks: its own anew, or that of a name that is free.
+/// A password for the device that asks: its own anew, or that of a name that is free, for which settings may wait.
 async fn device_password(
     face: &Face,
-    card: &AccountCard,
-    device: &mut Option<String>,
+    proved: &Proved,
+    settings: &mut Settings,
     renderer: &Renderer,
 ) -> Result<String, BookError> {
-    let book = &face.auth.book;
-    let name = match device {
-        Some(name) => name.clone(),
-        None => {
-            let stem = renderer.file.split(['.', '-']).next().unwrap_or("device");
-            let taken = book.app_passwords(card.account).await?;
-            let is_free = |name: &String| !taken.iter().any(|taken| taken.name.eq_ignore_ascii_case(name));
-            let names = (2..).map(|n| format!("{stem}-{n}"));
-            // The names do not end, and those that are taken do.
-            std::iter::once(stem.to_owned()).chain(names).find(is_free).unwrap_or_default()
-        }
+    let name = match proved.device.as_deref() {
+        Some(name) => DeviceName::Own(name),
+        None => DeviceName::Like(renderer.file.split(['.', '-']).next().unwrap_or("device")),
     };
-    let now = unix_millis();
-    let password = book.renew_calls_password(card.account, &name, now).await?;
-    let made = Device { name: name.clone(), created: now, opens_chat: false };
-    let (on, after) = (format!("{} {name}", card.aor), device_json(&made));
-    face.auth.audit.change(card, "device password made", on, Value::Null, after).await;
-    *device = Some(name);
+    let token = proved.token.as_deref().map(|text| (PURPOSE, text));
+    let made = face.auth.fetch_password(&proved.card, name, token, unix_millis(), device_json).await;
+    let (device, password) = made?;
+    if proved.device.is_none() {
+        // The token is spent: a file without them is better than none.
+        let own = face.profiles.read(&Layer::Device(proved.card.aor.clone(), device.name)).await;
+        *settings = own.unwrap_or_default().over(settings);
+    }
     Ok(password)
 }
 

@@ -160,7 +160,7 @@ pub(crate) async fn answer(
         return super::head(renderer);
     }
     let device = Some(phone_device(&mac));
-    let proved = Proved { card, password: None, device };
+    let proved = Proved { card, password: None, device, token: None };
     let folder = face.url(&format!("/provision/phone/{token}"));
     super::fill(&face, renderer, &proved, (mac.as_str(), &folder)).await
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::common::{basic, house, house_behind, house_with, sign_in};
-use provisioning::PURPOSE;
+use provisioning::{Calls, Layer, PURPOSE, Profiles, Settings};
 use shared_runtime::unix_millis;
 
 const LINPHONE: &str = "User-Agent: LinphoneAndroid/5.2.5\r\nX-Linphone-Provisioning: 1\r\n";
@@ -33,6 +33,24 @@ async fn a_token_opens_linphones_document_once_and_the_password_is_not_in_it() {
     assert!(first.starts_with("HTTP/1.1 200") && first.contains("name=\"ha1\""), "{first}");
     assert!(!first.contains("pencil"), "{first}");
     assert!(house.send(&path, LINPHONE, "").await.starts_with("HTTP/1.1 401"));
+}
+
+#[tokio::test]
+async fn settings_wait_for_the_name_that_a_device_will_have() {
+    let house = house("waiting").await;
+    let of_device = Layer::Device("alice@example.org".parse().unwrap(), "linphone".to_owned());
+    let required = Settings { srtp: Some(Calls::Required), ..Settings::default() };
+    Profiles::new(house.records.clone()).write(&of_device, &required).await.unwrap();
+    let day = Duration::from_secs(86_400);
+    for mandatory in ["1", "0"] {
+        let token =
+            house.auth.tokens.issue(PURPOSE, Some(house.alice), "", day, unix_millis()).await.unwrap();
+        let path = format!("GET /provision/linphone.xml?token={token}");
+        let file = house.send(&path, LINPHONE, "").await;
+        let entry = file.split("media_encryption_mandatory").nth(1).unwrap_or_default();
+        let value = entry.split(['>', '<']).nth(1);
+        assert_eq!(value, Some(mandatory), "the second is called linphone-2: {file}");
+    }
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use shared_runtime::bus::Heard;
 use shared_store::{DigestAlgorithm, Store};
 
 use super::*;
-use crate::{Auth, Channel, NewAccount, OnWire, Plus, Profile, Qop};
+use crate::{Auth, BookError, Channel, DeviceName, NewAccount, OnWire, Plus, Profile, Qop};
 
 struct House {
     auth: Auth,
@@ -252,7 +252,7 @@ async fn a_token_logs_in_once() {
         .issue("phone", Some(house.alice), "", hour, shared_runtime::unix_millis())
         .await
         .unwrap();
-    let proof = || Proof::Token { purpose: "phone".to_owned(), text: text.clone() };
+    let proof = || Proof::Token { purpose: "phone".to_owned(), text: text.clone(), spent: Spent::Now };
     let origin = Origin { protocol: Protocol::Provisioning, ..XMPP };
     assert_eq!(house.auth.authenticator.verify(proof(), origin).await.unwrap().how, How::Token);
     assert_eq!(house.auth.authenticator.verify(proof(), origin).await, Err(Denied::BadToken));
@@ -393,11 +393,28 @@ async fn wrong_tokens_lock_out_nobody_elses_token() {
     let from = |n: u8| {
         Origin::new(Protocol::Provisioning, std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, n)))
     };
-    let token = |text: &str| Proof::Token { purpose: "phone".to_owned(), text: text.to_owned() };
+    let token =
+        |text: &str| Proof::Token { purpose: "phone".to_owned(), text: text.to_owned(), spent: Spent::Now };
     for n in 0..30 {
         assert!(house.auth.authenticator.verify(token("wrong"), from(n % 4)).await.is_err());
     }
     assert!(house.auth.authenticator.verify(token(&right), from(9)).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_password_that_changes_ends_what_its_token_was_about_to_fetch() {
+    let house = house().await;
+    let now = shared_runtime::unix_millis();
+    let hour = Duration::from_secs(3600);
+    let text = house.auth.tokens.issue("phone", Some(house.alice), "", hour, now).await.unwrap();
+    let proof = Proof::Token { purpose: "phone".to_owned(), text: text.clone(), spent: Spent::Later };
+    let from = Origin::new(Protocol::Provisioning, std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST));
+    house.auth.authenticator.verify(proof, from).await.unwrap();
+    house.auth.book.set_password(house.alice, "another-battery").await.unwrap();
+    let card = house.auth.directory.by_id(house.alice).await.unwrap().unwrap();
+    let (name, token) = (DeviceName::Like("linphone"), Some(("phone", &*text)));
+    let fetched = house.auth.fetch_password(&card, name, token, now, |_| serde_json::Value::Null).await;
+    assert_eq!(fetched.map(drop), Err(BookError::Spent));
 }
 
 /// What is logged, line by line.

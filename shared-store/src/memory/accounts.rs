@@ -1,26 +1,36 @@
 //! Accounts in memory, ordered by AOR.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use shared_model::{AccountId, Aor, BareJid};
 
+use super::archive::Archive;
 use super::lock;
-use crate::{Account, AccountPage, StoreError, Taken};
+use super::records::Records;
+use crate::{Account, AccountPage, Along, StoreError, Taken};
 
-#[derive(Default)]
-pub(super) struct Accounts(Mutex<BTreeMap<Aor, Account>>);
+pub(super) struct Accounts {
+    accounts: Mutex<BTreeMap<Aor, Account>>,
+    records: Arc<Records>,
+    archive: Arc<Archive>,
+}
 
 impl Accounts {
+    /// With what changes along with them.
+    pub(super) fn new(records: Arc<Records>, archive: Arc<Archive>) -> Self {
+        Self { accounts: Mutex::default(), records, archive }
+    }
+
     fn find(&self, is_meant: impl Fn(&Account) -> bool) -> Option<Account> {
-        lock(&self.0).values().find(|account| is_meant(account)).cloned()
+        lock(&self.accounts).values().find(|account| is_meant(account)).cloned()
     }
 }
 
 #[async_trait::async_trait]
 impl crate::Accounts for Accounts {
     async fn create(&self, account: &Account) -> Result<(), StoreError> {
-        let mut accounts = lock(&self.0);
+        let mut accounts = lock(&self.accounts);
         refuse_taken(&accounts, account)?;
         if accounts.values().any(|other| other.id == account.id) {
             return Err(StoreError::Taken(Taken::Id));
@@ -34,7 +44,7 @@ impl crate::Accounts for Accounts {
     }
 
     async fn by_aor(&self, aor: &Aor) -> Result<Option<Account>, StoreError> {
-        Ok(lock(&self.0).get(aor).cloned())
+        Ok(lock(&self.accounts).get(aor).cloned())
     }
 
     async fn by_jid(&self, jid: &BareJid) -> Result<Option<Account>, StoreError> {
@@ -52,28 +62,30 @@ impl crate::Accounts for Accounts {
         Ok(self.find(|account| account.id != own && begins(account)).is_some())
     }
 
-    async fn update(&self, account: &Account) -> Result<(), StoreError> {
-        let mut accounts = lock(&self.0);
+    async fn update_along(&self, account: &Account, along: &Along) -> Result<(), StoreError> {
+        let mut accounts = lock(&self.accounts);
         let old = accounts.values().find(|other| other.id == account.id).ok_or(StoreError::NoSuchAccount)?;
         if old.version != account.version {
             return Err(StoreError::Conflict);
         }
         let old_aor = old.aor.clone();
         refuse_taken(&accounts, account)?;
+        self.records.make_along(along)?;
+        self.archive.add(&along.entries);
         accounts.remove(&old_aor);
         accounts.insert(account.aor.clone(), Account { version: account.version + 1, ..account.clone() });
         Ok(())
     }
 
     async fn remove(&self, id: AccountId) -> Result<bool, StoreError> {
-        let mut accounts = lock(&self.0);
+        let mut accounts = lock(&self.accounts);
         let before = accounts.len();
         accounts.retain(|_, account| account.id != id);
         Ok(accounts.len() < before)
     }
 
     async fn list(&self, after: Option<&Aor>, max: usize) -> Result<AccountPage, StoreError> {
-        let accounts = lock(&self.0);
+        let accounts = lock(&self.accounts);
         let mut rest =
             accounts.values().skip_while(|account| after.is_some_and(|after| account.aor <= *after));
         let page = rest.by_ref().take(max).cloned().collect();

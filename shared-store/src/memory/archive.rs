@@ -9,9 +9,9 @@ use crate::{Entry, Page, Position, Query, StoreError};
 #[derive(Default)]
 pub(super) struct Archive(Mutex<HashMap<String, Vec<Entry>>>);
 
-#[async_trait::async_trait]
-impl crate::Archive for Archive {
-    async fn append(&self, entries: &[Entry]) -> Result<(), StoreError> {
+impl Archive {
+    /// Appends what is not there yet.
+    pub(super) fn add(&self, entries: &[Entry]) {
         let mut archives = lock(&self.0);
         for entry in entries {
             let archive = archives.entry(entry.owner.clone()).or_default();
@@ -19,6 +19,13 @@ impl crate::Archive for Archive {
                 archive.push(entry.clone());
             }
         }
+    }
+}
+
+#[async_trait::async_trait]
+impl crate::Archive for Archive {
+    async fn append(&self, entries: &[Entry]) -> Result<(), StoreError> {
+        self.add(entries);
         Ok(())
     }
 

@@ -13,11 +13,12 @@ use crate::Store;
 
 /// An empty store.
 pub(crate) fn store() -> Store {
+    let (records, archive) = <(Arc<records::Records>, Arc<archive::Archive>)>::default();
     Store {
-        accounts: Arc::new(accounts::Accounts::default()),
+        accounts: Arc::new(accounts::Accounts::new(Arc::clone(&records), Arc::clone(&archive))),
         bindings: Arc::new(bindings::Bindings::default()),
-        records: Arc::new(records::Records::default()),
-        archive: Arc::new(archive::Archive::default()),
+        records,
+        archive,
     }
 }
 

@@ -5,12 +5,28 @@ use std::ops::Bound;
 use std::sync::Mutex;
 
 use super::lock;
-use crate::{Place, Record, RecordChange, StoreError};
-
-type Key = (String, String, String);
+use crate::{Along, FullKey, Place, Record, RecordChange, StoreError};
 
 #[derive(Default)]
-pub(super) struct Records(Mutex<BTreeMap<Key, Record>>);
+pub(super) struct Records(Mutex<BTreeMap<FullKey, Record>>);
+
+impl Records {
+    /// What is done along with the change of an account, or nothing of it.
+    pub(super) fn make_along(&self, along: &Along) -> Result<(), StoreError> {
+        let mut records = lock(&self.0);
+        if along.spent.iter().any(|key| !records.contains_key(key)) {
+            return Err(StoreError::Conflict);
+        }
+        for key in &along.spent {
+            records.remove(key);
+        }
+        for (key, value) in &along.put {
+            let version = records.get(key).map_or(0, |record| record.version) + 1;
+            records.insert(key.clone(), Record { key: key.2.clone(), value: value.clone(), version });
+        }
+        Ok(())
+    }
+}
 
 #[async_trait::async_trait]
 impl crate::Records for Records {
@@ -93,7 +109,7 @@ impl crate::Records for Records {
 }
 
 /// Restores what was there, the newest change first.
-fn roll_back(records: &mut BTreeMap<Key, Record>, undo: Vec<(Key, Option<Record>)>) {
+fn roll_back(records: &mut BTreeMap<FullKey, Record>, undo: Vec<(FullKey, Option<Record>)>) {
     for (key, old) in undo.into_iter().rev() {
         match old {
             Some(old) => records.insert(key, old),
@@ -102,6 +118,6 @@ fn roll_back(records: &mut BTreeMap<Key, Record>, undo: Vec<(Key, Option<Record>
     }
 }
 
-fn full(owner: &str, collection: &str, key: &str) -> Key {
+fn full(owner: &str, collection: &str, key: &str) -> FullKey {
     (owner.to_owned(), collection.to_owned(), key.to_owned())
 }

@@ -2,9 +2,9 @@
 
 use shared_model::{AccountId, Aor, BareJid};
 
-use super::{Connection, Database, lock};
+use super::{Connection, Database, archive, lock, records};
 use crate::sql::{limit, read, write};
-use crate::{Account, AccountPage, StoreError, Taken};
+use crate::{Account, AccountPage, Along, StoreError, Taken};
 
 pub(super) struct Accounts(pub(super) Database);
 
@@ -52,9 +52,9 @@ impl crate::Accounts for Accounts {
         self.0.in_time(async { Ok(found.fetch_one(&mut *self.0.reader().await?).await?) }).await
     }
 
-    async fn update(&self, account: &Account) -> Result<(), StoreError> {
-        let account = account.clone();
-        self.0.write(|conn| Box::pin(async move { update(conn, account).await })).await
+    async fn update_along(&self, account: &Account, along: &Along) -> Result<(), StoreError> {
+        let (account, along) = (account.clone(), along.clone());
+        self.0.write(|conn| Box::pin(async move { update(conn, account, &along).await })).await
     }
 
     async fn remove(&self, id: AccountId) -> Result<bool, StoreError> {
@@ -107,24 +107,41 @@ async fn create(conn: &mut Connection, account: &Account) -> Result<(), StoreErr
     add_numbers(conn, account).await
 }
 
-async fn update(conn: &mut Connection, mut account: Account) -> Result<(), StoreError> {
-    lock(conn, "accounts").await?;
+async fn update(conn: &mut Connection, mut account: Account, along: &Along) -> Result<(), StoreError> {
     let id = account.id.to_string();
+    lock(conn, &id).await?;
     let old = find(conn, "SELECT body FROM account WHERE id = $1", &id).await?;
-    if old.ok_or(StoreError::NoSuchAccount)?.version != account.version {
+    let old = old.ok_or(StoreError::NoSuchAccount)?;
+    if old.version != account.version {
         return Err(StoreError::Conflict);
     }
-    refuse_taken(conn, &account).await?;
+    for (owner, collection, key) in &along.spent {
+        records::take(conn, owner, collection, key).await?.ok_or(StoreError::Conflict)?;
+    }
+    let is_renamed = (&old.aor, &old.jid, &old.numbers) != (&account.aor, &account.jid, &account.numbers);
+    if is_renamed {
+        lock(conn, "accounts").await?;
+        refuse_taken(conn, &account).await?;
+    }
     account.version += 1;
-    sqlx::query("UPDATE account SET aor = $2, jid = $3, body = $4 WHERE id = $1")
+    let updated = sqlx::query("UPDATE account SET aor = $2, jid = $3, body = $4 WHERE id = $1")
         .bind(&id)
         .bind(account.aor.as_str())
         .bind(account.jid.as_str())
         .bind(write(&account)?)
         .execute(&mut *conn)
         .await?;
-    sqlx::query("DELETE FROM account_number WHERE account = $1").bind(&id).execute(&mut *conn).await?;
-    add_numbers(conn, &account).await
+    if updated.rows_affected() == 0 {
+        return Err(StoreError::NoSuchAccount); // removed since it was read here
+    }
+    if is_renamed {
+        sqlx::query("DELETE FROM account_number WHERE account = $1").bind(&id).execute(&mut *conn).await?;
+        add_numbers(conn, &account).await?;
+    }
+    for ((owner, collection, key), value) in &along.put {
+        records::put(conn, owner, collection, key, value).await?;
+    }
+    archive::append(conn, &along.entries).await
 }
 
 async fn remove(conn: &mut Connection, id: &str) -> Result<bool, StoreError> {

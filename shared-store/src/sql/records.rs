@@ -132,20 +132,27 @@ async fn make(conn: &mut Connection, owner: &str, change: &RecordChange) -> Resu
         take(conn, owner, &change.collection, &change.key).await?;
         return Ok(0);
     };
+    put(conn, owner, &change.collection, &change.key, value).await
+}
+
+/// Writes a record, whatever is there, and answers its version.
+pub(super) async fn put(
+    conn: &mut Connection,
+    owner: &str,
+    collection: &str,
+    key: &str,
+    value: &[u8],
+) -> Result<u64, StoreError> {
     let upsert = "INSERT INTO record (owner, collection, record_key, version, value) VALUES ($1, $2, $3, 1, $4) \
                   ON CONFLICT (owner, collection, record_key) DO UPDATE \
                   SET version = record.version + 1, value = excluded.value RETURNING version";
-    let version: i64 = sqlx::query_scalar(upsert)
-        .bind(owner)
-        .bind(&change.collection)
-        .bind(&change.key)
-        .bind(&value[..])
-        .fetch_one(conn)
-        .await?;
+    let version: i64 =
+        sqlx::query_scalar(upsert).bind(owner).bind(collection).bind(key).bind(value).fetch_one(conn).await?;
     Ok(version.cast_unsigned())
 }
 
-async fn take(
+/// Removes a record and answers it.
+pub(super) async fn take(
     conn: &mut Connection,
     owner: &str,
     collection: &str,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use shared_model::{AccountId, Aor, BareJid};
-use shared_store::{Account, AccountPage, Accounts, Store, StoreError};
+use shared_store::{Account, AccountPage, Accounts, Along, Store, StoreError};
 
 /// Whether it is away now.
 #[derive(Clone, Default)]
@@ -61,8 +61,8 @@ impl Accounts for Remote {
         self.inner.do_others_begin_with(number, own).await
     }
 
-    async fn update(&self, account: &Account) -> Result<(), StoreError> {
-        self.inner.update(account).await
+    async fn update_along(&self, account: &Account, along: &Along) -> Result<(), StoreError> {
+        self.inner.update_along(account, along).await
     }
 
     async fn remove(&self, id: AccountId) -> Result<bool, StoreError> {

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use shared_model::{AccountId, Aor, BareJid};
 use shared_store::{
-    Account, AccountPage, Accounts, Archive, Entry, Page, Place, Query, Record, RecordChange, Records, Store,
-    StoreError,
+    Account, AccountPage, Accounts, Along, Archive, Entry, Page, Place, Query, Record, RecordChange, Records,
+    Store, StoreError,
 };
 use tokio::sync::Notify;
 
@@ -120,8 +120,8 @@ impl Accounts for Failing<dyn Accounts> {
         self.inner.do_others_begin_with(number, own).await
     }
 
-    async fn update(&self, account: &Account) -> Result<(), StoreError> {
-        self.inner.update(account).await
+    async fn update_along(&self, account: &Account, along: &Along) -> Result<(), StoreError> {
+        self.inner.update_along(account, along).await
     }
 
     async fn remove(&self, id: AccountId) -> Result<bool, StoreError> {
