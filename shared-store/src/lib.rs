@@ -35,6 +35,7 @@ mod sql;
 mod sqlite;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use account::{
     Account, AccountPage, Accounts, Along, AppPassword, Credentials, DigestAlgorithm, FullKey, ScramHash,
@@ -83,6 +84,16 @@ impl Store {
             #[cfg(feature = "sqlite")]
             "sqlite" => sqlite::settle(url).await,
             _ => Ok(()),
+        }
+    }
+
+    /// What is damaged in a store that is one file, looked at beside whoever uses it, for no longer than so; nothing of others, which look
+    /// after themselves. [`StoreError::Overloaded`]: it is too large for that time.
+    pub async fn damage(url: &str, within: Duration) -> Result<Vec<String>, StoreError> {
+        match url.split_once(':').map_or(url, |(scheme, _)| scheme) {
+            #[cfg(feature = "sqlite")]
+            "sqlite" => sqlite::damage(url, within).await,
+            _ => Ok(Vec::new()),
         }
     }
 

@@ -1,21 +1,25 @@
-//! Whether the store opens, takes a write, and has room.
+//! Whether the store opens, takes a write, is whole, and has room.
 //!
 //! Without a server it is looked at and not opened: whether its file is one, and whether it and its folder may be written.
 
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::unistd::{AccessFlags, access};
 
 use shared_runtime::random;
-use shared_store::{Expected, Store};
+use shared_store::{Expected, Store, StoreError};
 
 use super::{Findings, NotOpen, Ward};
 
 pub(super) async fn check(ward: &Ward, found: &mut Findings) {
     match &ward.auth {
-        Ok((_, store)) => write(store, found).await,
+        Ok((_, store)) => {
+            write(store, found).await;
+            whole(&ward.store_url, PATIENCE, found).await;
+        }
         Err(NotOpen::Failed(error)) => return closed(ward, error, found),
         Err(NotOpen::NoServer) => match ward.store_file.as_deref().map(look) {
             None => found.unchecked(
@@ -111,6 +115,22 @@ async fn write(store: &Store, found: &mut Findings) {
     }
 }
 
+/// Whether a file is what SQLite wrote: a disk or a copy that lost something says so nowhere else before it is read.
+async fn whole(url: &str, within: Duration, found: &mut Findings) {
+    match Store::damage(url, within).await {
+        Ok(faults) if faults.is_empty() => {}
+        Ok(faults) => found.error(
+            format!("the store is damaged: {}", faults.join("; ")),
+            "stop the server, keep a copy of the file, and restore the newest backup (docs/operations.md); see whether the disk fails",
+        ),
+        Err(StoreError::Overloaded) => found.unchecked(format!(
+            "whether the store is damaged: it is too large to look through in {} s",
+            within.as_secs()
+        )),
+        Err(error) => found.unchecked(format!("whether the store is damaged: {error}")),
+    }
+}
+
 fn room(ward: &Ward, found: &mut Findings) {
     let folders = [ward.store_file.as_deref().and_then(Path::parent), Some(ward.data_dir.as_path())];
     for folder in folders.into_iter().flatten() {
@@ -143,6 +163,8 @@ fn free(folder: &Path) -> nix::Result<u64> {
     Ok(statistics.blocks_available().saturating_mul(statistics.fragment_size()))
 }
 
+/// How long a file is looked through.
+const PATIENCE: Duration = Duration::from_secs(10);
 const OWNER: &str = "doctor";
 /// Files of the data folder that make whoever reads them the service.
 const KEYS: [&str; 3] = ["auth.key", "tls/ca.key", "tls/server.key"];

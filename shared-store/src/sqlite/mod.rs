@@ -6,6 +6,7 @@
 //! One task writes ([`writer`]), others read beside it; bindings have a way of their own ([`bindings`]). Commands of other processes write too; SQLite orders them.
 
 mod appends;
+mod damage;
 mod lists;
 mod migrations;
 mod packed;
@@ -33,6 +34,7 @@ use sqlx::{ConnectOptions, Connection as _};
 
 use crate::{Entry, Store, StoreError, private};
 use appends::Appends;
+pub(crate) use damage::damage;
 use migrations::MIGRATIONS;
 use readers::{Reader, Readers};
 use writer::{Extent, Writer};

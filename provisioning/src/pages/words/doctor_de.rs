@@ -92,6 +92,16 @@ pub(super) const SAID: &[(&str, &str)] = &[
         "the store opens, its schema is that of this release, and it takes a write",
         "der Speicher lässt sich öffnen, sein Schema ist das dieser Version, und er lässt sich beschreiben",
     ),
+    ("the store is damaged: {}", "der Speicher ist beschädigt: {}"),
+    (
+        "stop the server, keep a copy of the file, and restore the newest backup (docs/operations.md); see whether the disk fails",
+        "halte den Server an, behalte eine Kopie der Datei, und spiele die neueste Sicherung zurück (docs/operations.md); sieh nach, ob die Platte versagt",
+    ),
+    (
+        "whether the store is damaged: it is too large to look through in {} s",
+        "ob der Speicher beschädigt ist: er ist zu groß, um ihn in {} s durchzusehen",
+    ),
+    ("whether the store is damaged: {}", "ob der Speicher beschädigt ist: {}"),
     ("the store takes no write: {}", "der Speicher lässt sich nicht beschreiben: {}"),
     (
         "see whether its disk is full or mounted read-only, and whether another process holds it",
