@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use super::super::account::{date, deed, form};
 use super::super::blank::Blank;
 use super::super::deeds::Outcome;
-use super::super::text_field;
 use super::super::words::Words;
+use super::super::{head, text_field};
 use super::rooms::affiliation;
 use super::{Asked, escape, read, text};
 use crate::Face;
@@ -36,7 +36,7 @@ pub(super) async fn section(
             h2 { (words.bans_made) }
             p { (words.bans_made_text) }
             @if !made.is_empty() { table role="table" {
-                thead role="rowgroup" { tr role="row" { th role="columnheader" { (words.ban_who) } th role="columnheader" { (words.reason) } th role="columnheader" { (words.ends_in) } th role="columnheader" { span.unseen { (words.deed) } } } }
+                (head(&[words.ban_who, words.reason, words.ends_in], Some(words.deed)))
                 tbody role="rowgroup" { @for ban in made.iter().take(MOST_MADE) {
                     @let who = text(&ban["who"]);
                     tr role="row" {
@@ -63,7 +63,7 @@ pub(super) async fn section(
         section {
             h2 { (words.accounts) }
             @if accounts.is_empty() { p { (words.no_bans) } } @else { table role="table" {
-                thead role="rowgroup" { tr role="row" { th role="columnheader" { (words.address) } th role="columnheader" { (words.result) } th role="columnheader" { span.unseen { (words.deed) } } } }
+                (head(&[words.address, words.result], Some(words.deed)))
                 tbody role="rowgroup" { @for ban in accounts {
                     @let aor = text(&ban["account"]["aor"]);
                     @let is_disabled = ban["account"]["enabled"] != true;
@@ -86,7 +86,7 @@ pub(super) async fn section(
         section {
             h2 { (words.networks) }
             @if networks.is_empty() { p { (words.no_bans) } } @else { table role="table" {
-                thead role="rowgroup" { tr role="row" { th role="columnheader" { (words.network) } th role="columnheader" { (words.failures) } th role="columnheader" { (words.result) } th role="columnheader" { span.unseen { (words.deed) } } } }
+                (head(&[words.network, words.failures, words.result], Some(words.deed)))
                 tbody role="rowgroup" { @for ban in networks.iter().take(PART) {
                     @let network = text(&ban["network"]);
                     tr role="row" {
@@ -109,7 +109,7 @@ pub(super) async fn section(
             @if let Some(rooms) = &rooms {
                 @let found = rooms["rooms"].as_array()?;
                 @if found.is_empty() { p { (words.none_found) } } @else { table role="table" {
-                    thead role="rowgroup" { tr role="row" { th role="columnheader" { (words.address) } th role="columnheader" { (words.kind) } th role="columnheader" { span.unseen { (words.deed) } } } }
+                    (head(&[words.address, words.kind], Some(words.deed)))
                     tbody role="rowgroup" { @for one in found {
                         @let room = text(&one["room"]);
                         tr role="row" {
