@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::common::{basic, house, house_behind, house_with, sign_in};
 use provisioning::{Calls, Layer, PURPOSE, Profiles, Settings};
 use shared_runtime::unix_millis;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const LINPHONE: &str = "User-Agent: LinphoneAndroid/5.2.5\r\nX-Linphone-Provisioning: 1\r\n";
 
@@ -16,6 +17,46 @@ async fn a_password_opens_both_halves_and_nothing_else_does() {
     assert!(whole.contains("sip:alice@example.org") && whole.contains("wonder@example.org"), "{whole}");
     let refused = house.ask("GET /provision/cusax.json", "").await;
     assert!(refused.starts_with("HTTP/1.1 401") && refused.contains("www-authenticate: Basic"), "{refused}");
+}
+
+#[tokio::test]
+async fn the_least_tls_that_programs_are_told_is_the_least_that_is_taken() {
+    let house = house("tls").await;
+    let told = house.ask("GET /provision/cusax.json @BASIC@", "").await;
+    assert!(told.contains("\"tls_minimum\":\"1.2\""), "{told}");
+    // RFC 8446 §4.1.2, appendix D.1: a ClientHello of TLS 1.`minor` (RFC 5246 §7.4.1.2) with ECDHE-ECDSA and ECDHE-RSA by AES-GCM and by
+    // AES-CBC; supported groups and signature algorithms.
+    for (minor, answers) in [(1, 0x15), (2, 0x16)] {
+        let extensions = [
+            &[0, 10, 0, 6, 0, 4, 0, 29, 0, 23][..],
+            &[0, 11, 0, 2, 1, 0],
+            &[0, 13, 0, 8, 0, 6, 4, 3, 8, 4, 4, 1],
+            &[0, 23, 0, 0],
+        ]
+        .concat();
+        let suites = [0xc0, 0x2b, 0xc0, 0x2f, 0xc0, 0x09, 0xc0, 0x13];
+        let length = |bytes: &[u8]| u16::try_from(bytes.len()).unwrap().to_be_bytes();
+        let body = [
+            &[3, 1 + minor][..],
+            &[7; 32],
+            &[0],
+            &length(&suites),
+            &suites,
+            &[1, 0],
+            &length(&extensions),
+            &extensions,
+        ]
+        .concat();
+        let hello = [&[1, 0][..], &length(&body), &body].concat();
+        let record = [&[0x16, 3, 1][..], &length(&hello), &hello].concat();
+        let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", house.port)).await.unwrap();
+        stream.write_all(&record).await.unwrap();
+        let mut first = [0; 7];
+        stream.read_exact(&mut first).await.unwrap();
+        assert_eq!(first[0], answers, "TLS 1.{minor}: {first:?}");
+        // §6.2: protocol_version.
+        assert!(minor == 2 || first[6] == 70, "{first:?}");
+    }
 }
 
 #[tokio::test]
