@@ -88,6 +88,9 @@ pub struct Negotiation {
     offer: Offer,
     failures: u8,
     attempts: u8,
+    /// What the proof under way is by, and by what others failed.
+    mechanism: &'static str,
+    failed: Vec<&'static str>,
     /// What was asked for beside a proof, if it is one by XEP-0388.
     inline: Option<Inline>,
     is_managed: bool,
@@ -105,6 +108,8 @@ impl Negotiation {
             offer,
             failures: 0,
             attempts: 0,
+            mechanism: "",
+            failed: Vec::new(),
             inline: None,
             is_managed: false,
             language: None,
@@ -307,6 +312,7 @@ impl Negotiation {
             return self.refuse(SaslFailure::MalformedRequest, out).map(|()| None);
         };
         self.phase = Phase::Proof;
+        self.mechanism = mechanism;
         let initial = match text.as_str() {
             "" => None,
             "=" => Some(String::new()), // §6.4.2: an empty initial response
@@ -334,6 +340,7 @@ impl Negotiation {
             return self.refuse(SaslFailure::InvalidMechanism, out).map(|()| None);
         };
         self.phase = Phase::Proof;
+        self.mechanism = mechanism;
         Ok(Some(Request::Auth { mechanism, initial }))
     }
 
@@ -491,7 +498,8 @@ impl Negotiation {
         self.phase = Phase::ProvenHeader;
     }
 
-    /// The proof failed. After some failures the stream ends (§6.4.5).
+    /// The proof failed. After some failures the stream ends (§6.4.5). A client whose password is mistyped falls back to one mechanism
+    /// after the other, as that section lets it: each may fail once for one mistake.
     ///
     /// What is malformed holds no proof: a client that tries all mechanisms with a channel binding which we do not have, the strongest
     /// first, still comes to those that it can do.
@@ -500,7 +508,11 @@ impl Negotiation {
         Element::new("failure", ns).child(Element::new(failure.as_str(), ns::SASL)).print(ns::CLIENT, out);
         self.phase = Phase::Choose;
         self.attempts += 1;
-        self.failures += u8::from(failure != SaslFailure::MalformedRequest);
+        if failure != SaslFailure::MalformedRequest {
+            let is_fallback = !self.failed.is_empty() && !self.failed.contains(&self.mechanism);
+            self.failures += u8::from(!is_fallback);
+            self.failed.push(self.mechanism);
+        }
         if self.failures >= TRIES || self.attempts >= ATTEMPTS {
             return Err(StreamError::because(StreamCondition::PolicyViolation, "too many failed proofs"));
         }

@@ -114,3 +114,23 @@ fn ends_the_stream_after_the_last_try() {
     }
     assert!(it.refuse(SaslFailure::MalformedRequest, &mut out).is_err());
 }
+
+/// §6.4.5: libpurple tries one mistyped password by every mechanism that there is.
+#[test]
+fn one_mistake_by_every_mechanism_is_one() {
+    const ALL: [&str; 5] = ["SCRAM-SHA-512", "SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN", "OAUTHBEARER"];
+    let mut it = Negotiation::new(Offer { mechanisms: ALL.to_vec(), ..offer() });
+    run(&mut it, HEADER).unwrap();
+    let mut fail = |mechanism: &str| {
+        let auth =
+            format!("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='{mechanism}'>AA==</auth>");
+        assert!(matches!(run(&mut it, &auth).unwrap().0, Some(Request::Auth { .. })));
+        it.refuse(SaslFailure::NotAuthorized, &mut String::new())
+    };
+    ALL.into_iter().for_each(|mechanism| fail(mechanism).unwrap());
+    // By the same one again it is another.
+    for _ in 2..TRIES {
+        fail("PLAIN").unwrap();
+    }
+    assert!(fail("PLAIN").is_err());
+}
