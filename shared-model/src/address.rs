@@ -232,6 +232,10 @@ fn prepare_local(local: &str) -> Result<String, AddressError> {
         return Err(AddressError::NoLocal);
     }
     let prepared = stringprep::nodeprep(local).map_err(|_| AddressError::BadLocal)?;
+    // RFC 8264 §9.17: what is another character's variant is in no name, and would fold to something else each time.
+    if stringprep::nodeprep(&prepared).is_ok_and(|again| again != prepared) {
+        return Err(AddressError::BadLocal);
+    }
     match prepared.len() {
         0 => Err(AddressError::BadLocal),
         1..=LONGEST_PART => Ok(prepared.into_owned()),
@@ -286,6 +290,7 @@ mod tests {
         assert_eq!("alice@".parse::<Address>(), Err(AddressError::NoDomain));
         assert_eq!("al ice@example.org".parse::<Address>(), Err(AddressError::BadLocal));
         assert_eq!("al/ice@example.org".parse::<Address>(), Err(AddressError::BadLocal));
+        assert_eq!("ᵀom@example.org".parse::<Address>(), Err(AddressError::BadLocal), "no stream can say it");
         assert_eq!("alice@exa mple.org".parse::<Address>(), Err(AddressError::BadDomain));
         assert_eq!("alice@example..org".parse::<Address>(), Err(AddressError::BadDomain));
         assert_eq!(Address::new(&"a".repeat(1024), "example.org"), Err(AddressError::TooLong));
