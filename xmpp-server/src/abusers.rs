@@ -287,16 +287,22 @@ pub(crate) fn refuses_in_rooms(server: &Server, stanza: &Stanza) -> bool {
     is_listed
 }
 
-/// Whether an administrator keeps somebody out, or everybody of their domain: whoever knows them.
+/// Whether an administrator keeps somebody of elsewhere out, or everybody of their domain.
+pub(crate) fn is_name_kept_out(server: &Server, from: &Jid) -> bool {
+    !server.hosts(from.domain()) && server.auth.bans.refuses(from.local().unwrap_or_default(), from.domain())
+}
+
+/// The same of whoever sends something: whoever knows them.
 fn is_banned(server: &Server, from: &Jid) -> bool {
-    let is_banned = server.auth.bans.refuses(from.local().unwrap_or_default(), from.domain());
+    let is_banned = is_name_kept_out(server, from);
     if is_banned {
         server.metrics.abusers_refused.inc();
     }
     is_banned
 }
 
-/// Ends sessions of networks that an administrator keeps out, as soon as that is so, until shutdown.
+/// Ends sessions of networks that an administrator keeps out, and puts out of rooms whom one keeps out by name, as soon as that is so,
+/// until shutdown.
 pub(crate) async fn put_out(server: Arc<Server>) {
     let mut changes = server.auth.bans.watch();
     loop {
@@ -305,6 +311,9 @@ pub(crate) async fn put_out(server: Arc<Server>) {
             () = server.shutdown.begun() => return,
         }
         server.router.end_whose(|session| is_kept_out(&server, session), &network_refusal());
+        if server.auth.bans.has_names() {
+            server.rooms.put_out();
+        }
     }
 }
 

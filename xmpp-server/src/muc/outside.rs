@@ -4,8 +4,12 @@
 //! In    a nick and a deed. Out what a moderator's item would have done: changed presence, facts that the room's call follows.
 //! Errors admins and owners keep their voice, as they do from any moderator.
 
+use std::collections::BTreeSet;
+
 use shared_model::{Affiliation, Deed, Moderation, ModerationError, Pending, Role, RoomAddress, Unavailable};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::oneshot;
+use xmpp_core::Jid;
 
 use super::room::{Effects, Room};
 use super::task::Command;
@@ -31,6 +35,15 @@ impl Room {
         self.set_role(nick, role, None, Some(REASON), out);
         Ok(())
     }
+
+    /// Occupants whom the service keeps out from now on go; what they are here stays for when they may come again.
+    pub(crate) fn put_out(&mut self, is_kept_out: impl Fn(&Jid) -> bool, out: &mut Effects) {
+        let gone = self.occupants.iter().filter(|occupant| is_kept_out(&occupant.jid));
+        let nicks: BTreeSet<String> = gone.map(|occupant| occupant.nick.clone()).collect();
+        for nick in nicks {
+            self.set_role(&nick, Role::None, None, Some(REASON), out);
+        }
+    }
 }
 
 impl Moderation for Rooms {
@@ -55,6 +68,17 @@ impl Moderation for Rooms {
 }
 
 impl Rooms {
+    /// Who is kept out of the service goes from every room that somebody is in; a room that stands still holds up no other.
+    pub(crate) fn put_out(&self) {
+        for task in &self.tasks {
+            // Nobody is in one that ended.
+            if let Err(TrySendError::Full(command)) = task.try_send(Command::PutOut) {
+                let task = task.clone();
+                tokio::spawn(async move { task.send(command).await });
+            }
+        }
+    }
+
     /// Rooms behind an address, hidden ones too, in the order of their addresses, that have a text in their address or name.
     pub(super) async fn page_of_all(
         &self,

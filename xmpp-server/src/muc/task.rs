@@ -17,6 +17,7 @@ use super::moderate::buried;
 use super::room::{Effects, Room};
 use super::search::Listing;
 use super::{avatar, history, state, tombstone};
+use crate::abusers;
 use crate::archive;
 use crate::callers::{self, Shown};
 use crate::features::not_now;
@@ -49,6 +50,8 @@ pub(crate) enum Command {
     Look(oneshot::Sender<KeptRoom>),
     /// The service says what somebody is from now on; first what they were is answered, then that it is durable.
     Affiliate(Affiliated, oneshot::Sender<Result<Affiliation, RoomError>>, Kept),
+    /// Who is kept out of the service from now on goes.
+    PutOut,
     /// The service ends it, and says why.
     End(String, Kept),
 }
@@ -195,6 +198,7 @@ fn take(server: &Server, room: &mut Room, command: Command, effects: &mut Effect
             let _ = answer.send(room.affiliate(&whom, effects)); // who asked may have gone
             kept.push(durable);
         }
+        Command::PutOut => room.put_out(|jid| abusers::is_name_kept_out(server, jid), effects),
         Command::End(reason, answer) => {
             room.end(&reason, unix_millis(), effects);
             kept.push(answer);

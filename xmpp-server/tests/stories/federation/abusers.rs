@@ -109,6 +109,27 @@ async fn whom_an_administrator_bans_reaches_nobody_not_even_those_who_know_them(
 }
 
 #[tokio::test]
+async fn occupants_of_a_domain_that_is_banned_go_out_of_rooms_at_once() {
+    let (_world, ours, theirs) = two().await;
+    let mut alice = Client::online(&ours, "alice", "a").await;
+    alice.enter(ROOM, "alice").await;
+    let instant = "<query xmlns='http://jabber.org/protocol/muc#owner'><x xmlns='jabber:x:data' type='submit'/></query>";
+    alice.ask("set", ROOM, instant).await;
+    let mut bob = Client::online(&theirs, "bob", "b").await;
+    bob.enter(ROOM, "bob").await;
+    alice.expect(&["<presence", &format!("from='{ROOM}/bob'")]).await;
+    let day = std::time::Duration::from_secs(86_400);
+    ours.auth.bans.make(THEIRS.parse().unwrap(), "spam", day, |_| false).await.unwrap();
+    let from = format!("from='{ROOM}/bob'");
+    let gone = [from.as_str(), "type='unavailable'", "code='307'"];
+    alice.expect(&gone).await;
+    bob.expect(&gone).await;
+    alice.send(&format!("<message to='{ROOM}' type='groupchat'><body>among us</body></message>")).await;
+    alice.expect(&["<body>among us</body>"]).await;
+    bob.expect_nothing().await;
+}
+
+#[tokio::test]
 async fn a_network_that_is_banned_loses_its_sessions_and_finds_no_place() {
     let (_world, ours, _theirs) = two().await;
     let mut alice = Client::online(&ours, "alice", "a").await;
