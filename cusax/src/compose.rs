@@ -404,9 +404,8 @@ fn provisioning_router(
         timelines: (config.operations.timeline_entries > 0)
             .then(|| Arc::new(Trace::new(Arc::clone(&ground.store.archive))) as _),
         search: (config.operations.timeline_entries > 0).then(|| {
-            let archive = Arc::clone(&ground.store.archive);
-            let (trace, keep) = (Trace::new(Arc::clone(&archive)), config.operations.timeline_keep);
-            Arc::new(Searched::new(trace, archive, keep)) as _
+            let trace = Trace::new(Arc::clone(&ground.store.archive));
+            Arc::new(Searched::new(trace)) as _
         }),
         doctor: Some(Arc::new(Surgery::new(config))),
         records: Arc::clone(&ground.store.records),

@@ -56,7 +56,7 @@ pub use discovery::zone::Zone;
 pub use links::{app_uri, invite_link};
 pub use profile::{Calls, Layer, LayerError, Profiles, Settings};
 pub use render::phones::{Mac, Make, PHONE_SCOPE, phone_device, phone_url};
-pub use search::{Answer, Found, NotSearched, Search, account_meant, number_in};
+pub use search::{Answer, Found, Search, account_meant};
 pub use state::Metrics;
 
 /// What this crate implements.

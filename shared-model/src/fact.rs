@@ -162,11 +162,12 @@ pub enum CallOutcome {
 /// What happened to a call through the proxy.
 #[derive(Debug, Clone, PartialEq)]
 pub enum CallEvent {
-    /// An INVITE was accepted for routing, or found nobody there. `from` is there if the caller proved who they are; an
-    /// anonymous one is to stay unknown to whom they call.
+    /// An INVITE was accepted for routing, or found nobody there. `from` is there if the caller proved who they are, `from_uri` is who
+    /// they say; an anonymous one is to stay unknown to whom they call.
     Attempted {
         call_id: String,
         from: Option<AccountId>,
+        from_uri: String,
         is_anonymous: bool,
         to: Option<AccountId>,
         to_uri: String,

@@ -50,7 +50,7 @@ pub use room_keeping::{Affiliated, KeptRoom, NewRoom, RoomError, RoomKeeping, Ro
 pub use spec::{Coverage, Document, Spec};
 pub use telephony::{Meaning, NumberRoute, Plan, Price, Telephony, TrunkState};
 pub use timelines::{Diagnosis, Doctor, Happened, NotLooked, Past, Timelines};
-pub use uri::without_scheme;
+pub use uri::{number_in, without_scheme};
 pub use visibility::{FoundBy, Visibility, finds};
 pub use voicemail::{KeptMessage, Mailboxes, Said, Unrecorded, VoiceMessage, VoiceMessages, Waiting};
 

@@ -20,6 +20,7 @@ use crate::caller;
 use crate::config::Chat;
 use crate::cost::Charge;
 use crate::destination::{self, Found, Nowhere, Outside};
+use crate::facts;
 use crate::features::{Destination, chat, privacy, session_timer};
 use crate::gruu::Device;
 use crate::in_dialog;
@@ -429,6 +430,7 @@ async fn note_refused(server: &Server, request: &Message, uri: &Uri<'_>, mut who
     let attempted = CallEvent::Attempted {
         call_id: call_id.clone(),
         from: whose.caller.as_ref().map(|caller| caller.account),
+        from_uri: facts::from_uri(request),
         is_anonymous: privacy::is_anonymous(request),
         to: whose.callee.as_ref().map(|callee| callee.account),
         to_uri: request.uri().to_owned(),

@@ -493,6 +493,7 @@ fn tell_call(server: &Server, request: &Message, route: &routing::Route) {
                 CallEvent::Attempted {
                     call_id: call_id.clone(),
                     from,
+                    from_uri: facts::from_uri(request),
                     is_anonymous: route.is_anonymous,
                     to: route.callee.as_ref().map(|callee| callee.account),
                     to_uri: request.uri().to_owned(),

@@ -193,6 +193,7 @@ mod tests {
         CallEvent::Attempted {
             call_id: id.to_owned(),
             from: Some(AccountId(1)),
+            from_uri: String::new(),
             is_anonymous: false,
             to: Some(AccountId(2)),
             to_uri: "sip:bob@x".to_owned(),

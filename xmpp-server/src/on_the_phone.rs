@@ -314,6 +314,7 @@ mod tests {
         let attempted = |id: &str, from, to| CallEvent::Attempted {
             call_id: id.to_owned(),
             from,
+            from_uri: String::new(),
             is_anonymous: false,
             to,
             to_uri: String::new(),

@@ -20,6 +20,8 @@ pub(super) struct Calls {
 pub(super) struct Call {
     pub(super) from: Option<AccountId>,
     pub(super) to: Option<AccountId>,
+    /// The side that is not, as entries are found by it.
+    pub(super) stranger: Option<String>,
     pub(super) has_rung: bool,
     pub(super) is_answered: bool,
 }

@@ -14,7 +14,7 @@
 
 use std::net::IpAddr;
 
-use shared_model::{Correlation, RoomAddress, without_scheme};
+use shared_model::{Correlation, RoomAddress, number_in, without_scheme};
 
 use super::entry::{Entry, KIND};
 
@@ -23,7 +23,7 @@ use super::entry::{Entry, KIND};
 pub(super) enum Key {
     /// A call, a stream, a room: what has this correlation, or happened in this room.
     Activity(Correlation),
-    /// A network address; a JID or a SIP URI of nobody of ours.
+    /// A network address; a JID, a SIP URI or the digits of a number of nobody of ours.
     Who(String),
 }
 
@@ -38,12 +38,9 @@ impl Key {
         let shown = (text.len() == 16).then(|| u64::from_str_radix(text, 16).ok().map(Correlation)).flatten();
         let by_name = [Correlation::of_call(text), Correlation::of_stream(text)];
         let activities = by_name.into_iter().chain(room).chain(shown).map(Self::Activity);
-        activities.chain([Self::Who(who(text))]).collect()
-    }
-
-    /// That of a call.
-    pub(super) fn of_call(call_id: &str) -> Self {
-        Self::Activity(Correlation::of_call(call_id))
+        activities
+            .chain([Some(who(text)), number_in(address(text))].into_iter().flatten().map(Self::Who))
+            .collect()
     }
 
     /// Whose archive its rows are.
@@ -60,7 +57,7 @@ impl Key {
             Self::Activity(_) => true,
             Self::Who(who) => {
                 let from = entry.what.from.map(|from| from.to_string());
-                from.as_ref() == Some(who) || entry.what.stranger.as_ref() == Some(who)
+                from.as_ref() == Some(who) || strangers(entry).any(|name| name == *who)
             }
         }
     }
@@ -75,7 +72,7 @@ pub(super) fn rows(entry: &Entry, stored: &shared_store::Entry) -> Vec<shared_st
     let from = what.from.map(|from| from.to_string());
     let activities = activity.into_iter().chain(room).map(Key::Activity);
     let mut keys: Vec<Key> =
-        activities.chain(from.into_iter().chain(what.stranger.clone()).map(Key::Who)).collect();
+        activities.chain(from.into_iter().chain(strangers(entry)).map(Key::Who)).collect();
     keys.dedup();
     let row = |key: Key| shared_store::Entry {
         owner: key.owner(),
@@ -86,6 +83,13 @@ pub(super) fn rows(entry: &Entry, stored: &shared_store::Entry) -> Vec<shared_st
         body: Vec::new(),
     };
     keys.into_iter().map(row).collect()
+}
+
+/// What a stranger is found by: the address, and the number that is the user of it, by whichever host it came.
+fn strangers(entry: &Entry) -> impl Iterator<Item = String> {
+    let stranger = entry.what.stranger.clone();
+    let number = stranger.as_deref().and_then(|it| number_in(it.split('@').next().unwrap_or_default()));
+    stranger.into_iter().chain(number)
 }
 
 /// Where a row leads.
@@ -169,6 +173,24 @@ mod tests {
         let what = What { stranger: Some("192.0.2.7".to_owned()), ..what };
         let place = ("timeline@192.0.2.7".to_owned(), "0000000000000000".to_owned());
         assert_eq!(rows_of(None, what), [("timeline#192.0.2.7".to_owned(), Some(place))]);
+    }
+
+    #[test]
+    fn a_call_is_found_by_the_strangers_number_and_by_their_address() {
+        let call = Correlation::of_call("c1");
+        let what = What::new(call, Protocol::Sip, "call_begun", "x").of_call("c1");
+        let what = What { stranger: Some(who("sip:+33123@carrier.example;user=phone")), ..what };
+        let owners: Vec<String> =
+            rows_of(Some(AccountId(1)), what.clone()).into_iter().map(|(owner, _)| owner).collect();
+        let by_who = ["timeline#+33123@carrier.example", "timeline#33123"].map(str::to_owned);
+        assert_eq!(owners[1..], by_who);
+        let entry = Entry { time: 1, account: Some(AccountId(1)), what };
+        for text in ["+33 123", "tel:+33123", "33123", "sips:+33123@Carrier.example", "c1"] {
+            assert!(Key::all_of(text).iter().any(|key| key.means(&entry)), "{text}");
+            assert!(Key::all_of(text).iter().any(|key| owners.contains(&key.owner())), "{text}");
+        }
+        let other = Key::all_of("+331234");
+        assert!(!other.iter().any(|key| matches!(key, Key::Who(_)) && key.means(&entry)), "{other:?}");
     }
 
     #[test]

@@ -17,8 +17,6 @@ use super::index::{DAY, Key, Place, place};
 pub struct Sight {
     /// What happened, the oldest first.
     pub entries: Vec<Entry>,
-    /// Whether a call, a stream or a room has the name that was looked for.
-    pub has_activity: bool,
     /// Whether this is all: the newest are followed, up to a bound.
     pub is_whole: bool,
 }
@@ -41,19 +39,13 @@ impl Trace {
     }
 
     /// What happened at or after `since` of what somebody names, in whosever timeline: a call by its Call-ID, anything by its correlation, a
-    /// room, a network address, a stranger by JID or SIP URI; and of further calls.
+    /// room, a network address, a stranger by JID, SIP URI or number.
     ///
     /// It is looked up and nothing is searched through: a row of the index for each timeline and correlation, and the entries of those.
-    pub async fn about(
-        &self,
-        sought: &str,
-        calls: &[String],
-        since: Option<i64>,
-    ) -> Result<Sight, StoreError> {
-        let keys = Key::all_of(sought).into_iter().chain(calls.iter().map(|call_id| Key::of_call(call_id)));
-        let mut sight = Sight { entries: Vec::new(), has_activity: false, is_whole: true };
+    pub async fn about(&self, sought: &str, since: Option<i64>) -> Result<Sight, StoreError> {
+        let mut sight = Sight { entries: Vec::new(), is_whole: true };
         let (mut followed, mut read) = (HashSet::new(), 0);
-        for key in keys {
+        for key in Key::all_of(sought) {
             let (places, has_all) = self.places(&key, since).await?;
             sight.is_whole &= has_all;
             for place in places {
@@ -67,7 +59,6 @@ impl Trace {
                 let (entries, has_all) = self.at(&place, since).await?;
                 read += entries.len();
                 sight.is_whole &= has_all;
-                sight.has_activity |= matches!(key, Key::Activity(_)) && !entries.is_empty();
                 sight.entries.extend(entries.into_iter().filter(|entry| key.means(entry)));
                 followed.insert(place);
             }
@@ -342,11 +333,8 @@ mod tests {
             archive.append(&stored).await.unwrap();
         }
         let trace = Trace::new(archive);
-        let sight = trace.about("192.0.2.7", &[], None).await.unwrap();
-        assert_eq!(
-            (sight.entries.len(), sight.is_whole, sight.has_activity),
-            (MOST_READ / PAGE, false, false)
-        );
-        assert!(trace.about("192.0.2.8", &[], None).await.unwrap().is_whole);
+        let sight = trace.about("192.0.2.7", None).await.unwrap();
+        assert_eq!((sight.entries.len(), sight.is_whole), (MOST_READ / PAGE, false));
+        assert!(trace.about("192.0.2.8", None).await.unwrap().is_whole);
     }
 }

@@ -128,8 +128,13 @@ impl Words {
 
     fn call(&mut self, at: Correlation, event: CallEvent) -> Vec<Draft> {
         match event {
-            CallEvent::Attempted { call_id, from, is_anonymous, to, to_uri } => {
-                let call = Call { from, to, has_rung: false, is_answered: false };
+            CallEvent::Attempted { call_id, from, from_uri, is_anonymous, to, to_uri } => {
+                let stranger = match (from, to) {
+                    (None, _) => (!is_anonymous && !from_uri.is_empty()).then(|| index::who(&from_uri)),
+                    (_, None) => Some(index::who(&to_uri)),
+                    _ => None,
+                };
+                let call = Call { from, to, stranger: stranger.clone(), ..Call::default() };
                 if (from.is_none() && to.is_none()) || !self.calls.begin(&call_id, call) {
                     return Vec::new();
                 }
@@ -144,7 +149,10 @@ impl Words {
                     (to, format!("is called as {to_uri} by {by}"))
                 });
                 let sides = calls.into_iter().chain(is_called);
-                let of = |(account, text)| Draft::of(account, sip(at, "call_begun", text, &call_id));
+                let of = |(account, text)| {
+                    let what = sip(at, "call_begun", text, &call_id);
+                    Draft::of(account, What { stranger: stranger.clone(), ..what })
+                };
                 sides.map(of).collect()
             }
             CallEvent::Ringing { call_id } => {
@@ -178,6 +186,7 @@ impl Words {
 }
 
 fn both(call: &Call, what: impl Fn() -> What) -> Vec<Draft> {
+    let what = || What { stranger: call.stranger.clone(), ..what() };
     call.sides().map(|account| Draft::of(account, what())).collect()
 }
 
@@ -449,7 +458,15 @@ mod tests {
 
     fn attempted(from: Option<u128>, is_anonymous: bool) -> CallEvent {
         let (from, to) = (from.map(AccountId), Some(AccountId(2)));
-        CallEvent::Attempted { call_id: "c".into(), from, is_anonymous, to, to_uri: "sip:bob@x".into() }
+        let from_uri = "sip:+33123@carrier.example;user=phone".to_owned();
+        CallEvent::Attempted {
+            call_id: "c".into(),
+            from,
+            from_uri,
+            is_anonymous,
+            to,
+            to_uri: "sip:bob@x".into(),
+        }
     }
 
     #[test]
@@ -468,6 +485,17 @@ mod tests {
         let ended = said(&mut words, end.clone());
         assert_eq!(ended[1], ("2".into(), "call_refused: busy (486) (SIP;cause=486)".into()));
         assert!(said(&mut words, end).is_empty());
+    }
+
+    #[test]
+    fn all_of_a_call_with_a_stranger_says_who_it_was_unless_they_stay_anonymous() {
+        for (is_anonymous, who) in [(false, Some("+33123@carrier.example")), (true, None)] {
+            let mut words = Words::new(Instant::now());
+            for event in [attempted(None, is_anonymous), CallEvent::Ringing { call_id: "c".into() }] {
+                let drafts = words.of(Fact::new(Correlation(1), event), Instant::now());
+                assert_eq!(drafts[0].what.stranger.as_deref(), who);
+            }
+        }
     }
 
     #[test]

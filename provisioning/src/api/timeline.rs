@@ -11,7 +11,7 @@ use shared_runtime::unix_millis;
 use super::caller::Scope;
 use super::problem::Problem;
 use super::{Ask, Field, Kind, Operation, operation};
-use crate::{Answer, Face, NotSearched, account_meant};
+use crate::{Answer, Face, account_meant};
 
 pub(super) const TABLE: &[Operation] = &[
     Operation {
@@ -128,13 +128,7 @@ async fn search(face: &Face, ask: &Ask) -> Result<Value, Problem> {
 /// What is in timelines of what is no account.
 async fn elsewhere(face: &Face, about: &str, since: Option<i64>, text: &str) -> Result<Answer, Problem> {
     let search = face.search.as_ref().ok_or_else(nowhere)?;
-    let answer = search.about(about, since, text).await.map_err(|error| match error {
-        NotSearched::Unavailable => nowhere(),
-        NotSearched::TooMany => Problem::field(
-            "since",
-            "there were too many calls since then to look through; give a shorter time",
-        ),
-    })?;
+    let answer = search.about(about, since, text).await.map_err(|_| nowhere())?;
     if answer.found.is_empty() {
         return Err(Problem::new(
             StatusCode::NOT_FOUND,

@@ -26,4 +26,4 @@ pub(crate) use config::KEYS;
 pub use config::RecordConfig;
 pub(crate) use histories::forget;
 pub(crate) use record::time_text;
-pub use record::{CallRecord, CallResult, Direction, newest, page};
+pub use record::{CallRecord, CallResult, Direction, page};

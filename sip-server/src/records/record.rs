@@ -215,17 +215,6 @@ pub async fn page(
     Ok((rows(&page).collect(), last))
 }
 
-/// The same from the newest backwards: the newest first, those before the row with the id `before`.
-pub async fn newest(
-    archive: &dyn Archive,
-    since: Option<i64>,
-    before: Option<String>,
-) -> Result<(Vec<CallRecord>, Option<String>), StoreError> {
-    let page = read(archive, since, before.map_or(Position::Last, Position::Before)).await?;
-    let first = page.entries.first().map(|entry| entry.id.clone()).filter(|_| !page.complete);
-    Ok((rows(&page).rev().collect(), first))
-}
-
 async fn read(archive: &dyn Archive, since: Option<i64>, position: Position) -> Result<Page, StoreError> {
     let query = Query {
         kind: Some(KIND.to_owned()),
@@ -238,7 +227,7 @@ async fn read(archive: &dyn Archive, since: Option<i64>, position: Position) -> 
     archive.page(OWNER, &query).await
 }
 
-fn rows(page: &Page) -> impl DoubleEndedIterator<Item = CallRecord> {
+fn rows(page: &Page) -> impl Iterator<Item = CallRecord> {
     page.entries.iter().filter_map(|entry| serde_json::from_slice(&entry.body).ok())
 }
 

@@ -157,10 +157,11 @@ async fn a_call_that_goes_nowhere_is_one_in_the_history_of_who_called_and_is_tol
     while told.len() < 3 {
         let next = tokio::time::timeout(crate::common::PATIENCE, facts.next()).await.expect("it is told");
         if let Some(Heard::Fact(Fact {
-            event: Event::Call(CallEvent::Attempted { from, to_uri, .. }), ..
+            event: Event::Call(CallEvent::Attempted { from, from_uri, to_uri, .. }),
+            ..
         })) = next
         {
-            assert_eq!(from, Some(alices));
+            assert_eq!((from, &*from_uri), (Some(alices), "sip:alice@example.org"));
             told.push(to_uri);
         }
     }

@@ -13,7 +13,14 @@ async fn call(served: &Served, id: &str, is_anonymous: bool, is_answered: bool, 
     let (call_id, to_uri) = (id.to_owned(), "sip:bob@sip.example.org".to_owned());
     let (from, to) = (Some(account(served, "alice").await), Some(account(served, "bob").await));
     let tell = |event| served.bus.publish(Fact::new(Correlation::of_call(id), event));
-    tell(CallEvent::Attempted { call_id: call_id.clone(), from, is_anonymous, to, to_uri });
+    tell(CallEvent::Attempted {
+        call_id: call_id.clone(),
+        from,
+        from_uri: String::new(),
+        is_anonymous,
+        to,
+        to_uri,
+    });
     if is_answered {
         tell(CallEvent::Answered { call_id: call_id.clone(), has_video: false });
     }

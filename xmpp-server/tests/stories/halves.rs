@@ -173,6 +173,7 @@ async fn call(served: &Served, id: &str, is_over: bool) {
     tell(CallEvent::Attempted {
         call_id: call_id.clone(),
         from,
+        from_uri: String::new(),
         is_anonymous: false,
         to,
         to_uri: "sip:bob@sip.example.org".to_owned(),

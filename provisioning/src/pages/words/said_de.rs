@@ -46,10 +46,6 @@ pub(super) const SAID: &[(&str, &str)] = &[
         "an account, a Call-ID, a correlation, a room, a number, a SIP URI, a JID or a network address",
         "ein Konto, eine Call-ID, eine Kennung, ein Raum, eine Nummer, eine SIP-URI, eine JID oder eine Netzadresse",
     ),
-    (
-        "there were too many calls since then to look through; give a shorter time",
-        "seither waren es zu viele Anrufe, um sie durchzusehen; gib eine kürzere Zeit an",
-    ),
     ("conference.recordings names no folder", "conference.recordings nennt keinen Ordner"),
     (
         "no recording can be written: the log says why",

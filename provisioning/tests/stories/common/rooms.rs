@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use provisioning::{Answer, Found, NotSearched, Search};
+use provisioning::{Answer, Found, Search};
 use shared_model::{
     AccountId, Affiliated, Affiliation, Aor, Audio, BareJid, CallOutError, ConferenceDirectory,
     ConferenceSnapshot, Correlation, Deed, Diagnosis, Doctor, Happened, KeptRoom, Meaning, Moderation,
@@ -275,7 +275,7 @@ impl Search for Past {
         sought: &'a str,
         since: Option<i64>,
         text: &'a str,
-    ) -> Pending<'a, Result<Answer, NotSearched>> {
+    ) -> Pending<'a, Result<Answer, Unavailable>> {
         let happened = |text: &str| Happened {
             time: since.map_or(1, |_| 2),
             correlation: Correlation::of_call("c7@x"),
@@ -292,8 +292,7 @@ impl Search for Past {
                 .filter(|it| it.contains(text))
                 .map(happened)
                 .collect(),
-            "busy@x" => return Box::pin(async { Err(NotSearched::TooMany) }),
-            "down@x" => return Box::pin(async { Err(NotSearched::Unavailable) }),
+            "down@x" => return Box::pin(async { Err(Unavailable) }),
             _ => Vec::new(),
         };
         let mut accounts = [Some(self.0), None].into_iter();
