@@ -30,10 +30,7 @@ pub(crate) async fn list(desk: &Auth, json: bool) -> anyhow::Result<()> {
         let Ban { who, reason, until, .. } = &ban;
         match json {
             true => say(ban.to_json())?,
-            false => say(format_args!(
-                "{who}  for {} h more: {reason}",
-                (until - unix_millis()).max(0) / HOUR + 1
-            ))?,
+            false => say(format_args!("{who}  for {} more: {reason}", left(until - unix_millis())))?,
         }
     }
     Ok(())
@@ -46,5 +43,26 @@ pub(crate) async fn remove(desk: &Auth, who: &str, json: bool) -> anyhow::Result
     say_done(who, "let in again", json)
 }
 
+/// How long a ban of which so many milliseconds are left still holds; below two hours in minutes.
+fn left(millis: i64) -> String {
+    match millis.max(0) / MINUTE + 1 {
+        minutes @ ..=120 => format!("{minutes} min"),
+        minutes => format!("{} h", (minutes - 1) / 60 + 1),
+    }
+}
+
 /// Milliseconds.
-const HOUR: i64 = 3_600_000;
+const MINUTE: i64 = 60_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_of_a_ban_is_said_as_it_was_given() {
+        for (minutes, said) in [(0, "1 min"), (5, "5 min"), (120, "120 min"), (180, "3 h"), (24 * 60, "24 h")]
+        {
+            assert_eq!(left(minutes * MINUTE - 1), said);
+        }
+    }
+}
