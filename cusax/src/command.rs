@@ -22,7 +22,7 @@ pub(crate) struct Line {
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// A throw-away service on this machine, with accounts and a room, and what to try.
+    /// Runs a throw-away service on this machine, with accounts and a room, and what to try.
     Demo,
     /// Runs the service.
     Serve {
@@ -30,10 +30,10 @@ pub(crate) enum Command {
         #[arg(long, value_delimiter = ',', default_value = "sip,xmpp,conference,provisioning")]
         run: Vec<Part>,
     },
-    /// Accounts.
+    /// Makes, shows, changes and removes accounts.
     #[command(subcommand)]
     User(User),
-    /// Further passwords, each for one device.
+    /// Makes and takes back further passwords, each for one device.
     #[command(subcommand)]
     AppPassword(AppPassword),
     /// Makes a token of the API for a program and prints it once.
@@ -51,22 +51,22 @@ pub(crate) enum Command {
         #[arg(long, default_value = "90d", value_parser = lifetime)]
         expires: Duration,
     },
-    /// Invitations: each makes one account, for calls and for chat, by a link.
+    /// Makes and takes back invitations: each makes one account, for calls and for chat, by a link.
     #[command(subcommand)]
     Invite(Invite),
-    /// Whom administrators keep out: networks, and addresses and domains of elsewhere.
+    /// Keeps networks, and addresses and domains of elsewhere, out of the service, and lets them in again.
     #[command(subcommand)]
     Ban(Ban),
-    /// Desk phones that configure themselves.
+    /// Lets desk phones configure themselves, and takes that back.
     #[command(subcommand)]
     Phone(Phone),
-    /// Settings of clients: for everybody, a domain, a group, an account, a device.
+    /// Shows and sets what clients are configured with: for everybody, a domain, a group, an account, a device.
     #[command(subcommand)]
     Profile(Profile),
-    /// Rooms.
+    /// Makes rooms.
     #[command(subcommand)]
     Room(Room),
-    /// The timeline of an account: what happened to it over SIP, XMPP, conferences, media, logins and provisioning; or what all timelines
+    /// Shows the timeline of an account: what happened to it over SIP, XMPP, conferences, media, logins and provisioning; or what all timelines
     /// have of something else.
     Trace {
         /// An account by address of record, JID, or telephone number; a Call-ID; a correlation; a room; a network address; somebody of
@@ -79,7 +79,7 @@ pub(crate) enum Command {
         #[arg(long)]
         follow: bool,
     },
-    /// Whether the service is well, and what to do where it is not; ends with 0 when all holds.
+    /// Says whether the service is well, and what to do where it is not; ends with 0 when all holds.
     Doctor {
         /// One check alone: configuration, store, clock, listeners, certificates, dns, naptr, halves, call, chat, card, relays,
         /// provisioning; or `ports`, which prints every port and a firewall.
@@ -88,7 +88,7 @@ pub(crate) enum Command {
         #[arg(long)]
         no_dns: bool,
     },
-    /// Calls as they were written down.
+    /// Exports calls as they were written down.
     #[command(subcommand)]
     Calls(Calls),
     /// Reads users of another server, as Prosody and ejabberd write them (XEP-0227): a file, or a folder of them.
@@ -103,7 +103,7 @@ pub(crate) enum Command {
     /// Takes auth.key of data_dir, or a new one, for the store's own, when that one is lost for good; phones then work again once their
     /// owner signs in on a page, or has a new password.
     RenewKey,
-    /// The configuration.
+    /// Checks the configuration, and prints its keys and what name servers shall say.
     #[command(subcommand)]
     Config(ConfigCommand),
 }
@@ -121,16 +121,16 @@ pub(crate) enum Part {
 pub(crate) enum User {
     /// Makes an account; without --password-stdin a password is made and printed once.
     Add(NewUser),
-    /// Every account.
+    /// Lists every account.
     List,
-    /// One account.
+    /// Shows one account.
     Show {
         #[arg(value_parser = address)]
         address: Address,
     },
     /// Changes what is said of an account, and what it may do; what is not given stays.
     Change(ChangedUser),
-    /// Changes the password; without --password-stdin one is made and printed once.
+    /// Changes the password of an account; without --password-stdin one is made and printed once.
     Password {
         #[arg(value_parser = address)]
         address: Address,
@@ -154,17 +154,17 @@ pub(crate) enum User {
         #[arg(long, default_value = "1d", value_parser = lifetime)]
         expires: Duration,
     },
-    /// Forbids logging in, and ends what is up.
+    /// Forbids an account to log in, and ends what is up.
     Disable {
         #[arg(value_parser = address)]
         address: Address,
     },
-    /// Allows logging in again.
+    /// Allows an account to log in again.
     Enable {
         #[arg(value_parser = address)]
         address: Address,
     },
-    /// Removes the account for good.
+    /// Removes an account for good.
     Remove {
         #[arg(value_parser = address)]
         address: Address,
@@ -235,12 +235,12 @@ pub(crate) enum AppPassword {
         #[arg(long)]
         calls_alone: bool,
     },
-    /// The names of an account's app passwords.
+    /// Lists the names of an account's app passwords.
     List {
         #[arg(value_parser = address)]
         address: Address,
     },
-    /// Takes one back.
+    /// Takes the password of a device back; what it opened ends.
     Remove {
         #[arg(value_parser = address)]
         address: Address,
@@ -261,7 +261,7 @@ pub(crate) enum Ban {
         #[arg(long = "for", default_value = "24h", value_parser = lifetime)]
         term: Duration,
     },
-    /// Those that hold now.
+    /// Lists the bans that hold now.
     List,
     /// Lets somebody in again.
     Remove { who: String },
@@ -271,9 +271,9 @@ pub(crate) enum Ban {
 pub(crate) enum Invite {
     /// Makes a link that is good once, and prints it, for a camera too.
     Create(NewInvite),
-    /// Every invitation that is open.
+    /// Lists the invitations that are open.
     List,
-    /// Takes one back, by the id that `list` says.
+    /// Takes an invitation back, by the id that `list` says.
     Revoke { id: String },
 }
 
@@ -313,7 +313,7 @@ pub(crate) enum Phone {
         #[arg(long)]
         make: provisioning::Make,
     },
-    /// The phones of an account.
+    /// Lists the phones of an account.
     List {
         #[arg(value_parser = address)]
         address: Address,
@@ -328,7 +328,7 @@ pub(crate) enum Phone {
 
 #[derive(Subcommand)]
 pub(crate) enum Profile {
-    /// A layer's settings, as JSON: service, domain:DOMAIN, group:NAME, account:ADDRESS, device:ADDRESS/NAME.
+    /// Shows a layer's settings, as JSON: service, domain:DOMAIN, group:NAME, account:ADDRESS, device:ADDRESS/NAME.
     Show { layer: provisioning::Layer },
     /// Replaces a layer's settings, such as '{"srtp":"required"}'; {} removes the layer.
     Set { layer: provisioning::Layer, settings: String },
@@ -379,9 +379,9 @@ pub(crate) enum Calls {
 pub(crate) enum ConfigCommand {
     /// Says what is wrong with the configuration.
     Check,
-    /// Every key, its default and its meaning.
+    /// Prints every key, its default and its meaning.
     Print,
-    /// What name servers shall say of each domain, as zone files.
+    /// Prints what name servers shall say of each domain, as zone files.
     Zone {
         /// An address of the host; may be given several times. None: the zone says them already.
         #[arg(long = "address")]
@@ -410,4 +410,26 @@ fn lifetime(text: &str) -> Result<Duration, String> {
 fn duration(text: &str) -> Result<Duration, String> {
     shared_runtime::config::parse_duration(text)
         .ok_or_else(|| "a length of time is written 7d, 12h or 30m".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn each_command_says_what_it_does_and_no_other_says_the_same() {
+        let (mut open, mut heads) = (vec![Line::command()], Vec::new());
+        while let Some(command) = open.pop() {
+            open.extend(command.get_subcommands().cloned());
+            let head = command.get_about().map(ToString::to_string).unwrap_or_default();
+            let verb = head.split([' ', ',']).next().unwrap_or_default();
+            // The product itself is a thing.
+            assert!(verb.ends_with('s') || verb == "A", "`{}` says `{head}`", command.get_name());
+            assert!(!heads.contains(&head), "`{}` says `{head}` as another does", command.get_name());
+            heads.push(head);
+        }
+        assert!(heads.len() > 30, "{heads:?}");
+    }
 }
