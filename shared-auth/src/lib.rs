@@ -71,8 +71,8 @@ pub use invites::{
 pub use key_kept::{fit_key, renew_key};
 pub use keys::KeyError;
 pub use outside::{
-    Begun, Everybody, Keepers, LdapConfig, LdapError, Link, Links, Missing, Oidc, OidcConfig, OidcError,
-    OutsideChange, OutsideError, Person, Policy, Source, Unwatched,
+    Begun, Everybody, Keepers, LdapConfig, LdapError, Link, Links, Looked, Missing, Oidc, OidcConfig,
+    OidcError, OutsideChange, OutsideError, Person, Policy, Source, Unwatched,
 };
 pub use password::{PasswordError, ha1_of};
 pub use scram::{Channel, Plus, ScramExchange, ScramFinal, ScramStart};

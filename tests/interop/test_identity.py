@@ -221,12 +221,17 @@ def test_the_page_says_what_a_phone_needs(company):
         assert register(company, "alice", phone) == "200"
 
 
+# Tokens are taken of who never signed in on a page, so that nobody hears when the provider ends them.
+TOKENS_ALONE = {"CUSAX_AUTH__OIDC__UNWATCHED": "tell"}
+
+
 @pytest.fixture
-def federated(tmp_path):
+def federated(tmp_path, request):
     """A service that signs people in at a provider, which knows where they come back to."""
     https = free_port(socket.SOCK_STREAM)
     with Provider(tmp_path, https) as provider:
-        running = Service(tmp_path, CUSAX_HTTP__HTTPS=f"127.0.0.1:{https}", **provider.settings()).start()
+        own = getattr(request, "param", {})
+        running = Service(tmp_path, CUSAX_HTTP__HTTPS=f"127.0.0.1:{https}", **own, **provider.settings()).start()
         running.add("root", options=("--admin",))
         running.provider = provider
         yield running
@@ -268,11 +273,12 @@ def test_who_changes_or_ends_at_a_provider_that_cannot_be_asked_about_tokens_doe
         assert not users(unasked)["alice"]["enabled"]
 
 
-@pytest.mark.parametrize("unwatched", ["tell", "refuse"])
-def test_a_sign_in_of_whose_end_nobody_hears_is_taken_or_not_as_configured(tmp_path, unwatched):
+@pytest.mark.parametrize("unwatched", ["tell", None])
+def test_a_sign_in_of_whose_end_nobody_hears_is_refused_unless_configured(tmp_path, unwatched):
     https = free_port(socket.SOCK_STREAM)
+    configured = {"CUSAX_AUTH__OIDC__UNWATCHED": unwatched} if unwatched else {}
     with Provider(tmp_path, https, refresh=False) as provider:
-        service = Service(tmp_path, CUSAX_HTTP__HTTPS=f"127.0.0.1:{https}", CUSAX_AUTH__OIDC__UNWATCHED=unwatched, **provider.settings()).start()
+        service = Service(tmp_path, CUSAX_HTTP__HTTPS=f"127.0.0.1:{https}", **configured, **provider.settings()).start()
         service.add("root", options=("--admin",))
         try:
             with Browser() as browser:
@@ -285,6 +291,24 @@ def test_a_sign_in_of_whose_end_nobody_hears_is_taken_or_not_as_configured(tmp_p
             heard, _ = bearer(service, provider.token("alice"))
             assert ("<success" in heard) == (unwatched == "tell"), heard
             assert ("alice" in users(service)) == (unwatched == "tell")
+        finally:
+            service.stop()
+        assert ("auth.oidc.parameters" in (service.folder / "log").read_text()) == (unwatched is None)
+
+
+def test_refresh_tokens_are_asked_for_in_the_providers_own_way(tmp_path):
+    https = free_port(socket.SOCK_STREAM)
+    with Provider(tmp_path, https, refresh="google") as provider:
+        own = {"CUSAX_AUTH__OIDC__SCOPES": "openid profile", "CUSAX_AUTH__OIDC__PARAMETERS": '{ access_type = "offline", prompt = "consent" }'}
+        service = Service(tmp_path, CUSAX_HTTP__HTTPS=f"127.0.0.1:{https}", **own, **provider.settings()).start()
+        service.add("root", options=("--admin",))
+        try:
+            with Browser() as browser:
+                surfer = Surfer(browser, service)
+                sign_in_elsewhere(surfer, provider, "alice")
+                surfer.arrives("/account")
+            provider.end("alice")
+            wait_until(lambda: not users(service)["alice"]["enabled"], 60, "the end of what ended there")
         finally:
             service.stop()
 
@@ -386,10 +410,10 @@ def of_two_providers(tmp_path):
         folder.mkdir()
     with Provider(folders[0], https) as here, Provider(folders[1], https) as there:
         keys = {name.removeprefix("CUSAX_AUTH__OIDC__").lower(): value for name, value in there.settings().items()}
-        keys["label"] = "the provider there"
+        keys |= {"label": "the provider there", "unwatched": "tell"}
         lines = "".join(f"{name} = {json.dumps(value)}\n" for name, value in keys.items())
         config = f'[[domains]]\nname = "{OTHER}"\n[domains.oidc]\n{lines}'
-        running = Service(tmp_path, config=config, CUSAX_HTTP__HTTPS=f"127.0.0.1:{https}", **here.settings()).start()
+        running = Service(tmp_path, config=config, CUSAX_HTTP__HTTPS=f"127.0.0.1:{https}", **TOKENS_ALONE, **here.settings()).start()
         running.add("root", options=("--admin",))
         yield running, here, there
         running.stop()
@@ -442,11 +466,12 @@ def test_the_doctor_asks_directories(company, directory):
 def test_the_doctor_asks_each_provider(of_two_providers):
     service, _, there = of_two_providers
     code, found = doctor(service, "providers")
-    assert code == 0 and [one["severity"] for one in found] == ["ok", "ok"], found
+    assert code == 0 and [one["severity"] for one in found] == ["note", "note"], found
+    assert "no refresh token" in found[0]["text"], found
     there.process.terminate()
     there.process.wait(timeout=15)
     code, found = doctor(service, "providers")
-    assert code == 1 and [one["severity"] for one in found] == ["ok", "error"], found
+    assert code == 1 and [one["severity"] for one in found] == ["note", "error"], found
     assert OTHER in found[1]["text"] and "jwks_uri" in found[1]["remedy"], found
 
 
@@ -489,6 +514,7 @@ def test_a_way_back_that_this_browser_did_not_begin_signs_nobody_in(federated):
         assert surfer.page.value("document.cookie") == ""
 
 
+@pytest.mark.parametrize("federated", [TOKENS_ALONE], indirect=True)
 def test_a_client_logs_in_by_a_token_and_hears_where_good_ones_come_from(federated):
     provider = federated.provider
     heard, told = bearer(federated, provider.token("alice"))

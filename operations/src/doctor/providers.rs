@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use shared_auth::OidcError;
+use shared_auth::{Looked, OidcError};
 
 use super::directories::{PATIENCE, WITHOUT_TLS};
 use super::{Findings, Ward};
@@ -27,11 +27,19 @@ pub(super) async fn check(ward: &Ward, found: &mut Findings) {
     }
 }
 
-fn judge(domain: &str, looked: Result<usize, OidcError>, found: &mut Findings) {
+fn judge(domain: &str, looked: Result<Looked, OidcError>, found: &mut Findings) {
     match looked {
-        Ok(0) => found.error(
+        Ok(Looked { keys: 0, .. }) => found.error(
             format!("the provider of {domain} shows no key whose signature is believed: nobody signs in by it"),
             "let it sign with RS256, PS256, ES256, ES384 or EdDSA",
+        ),
+        Ok(Looked { are_unwatched_taken: true, .. }) => found.note(
+            format!("{domain}: sign-ins are taken for which the provider gives no refresh token: whom it ends goes on here"),
+            "leave out auth.oidc.unwatched, and see that everybody gets in: the provider may have to allow this client offline_access",
+        ),
+        Ok(Looked { knows_no_lasting: true, .. }) => found.warning(
+            format!("the provider of {domain} says nothing of offline_access: a sign-in without a refresh token is refused"),
+            "ask for refresh tokens as the provider says (auth.oidc.parameters, such as access_type = \"offline\" of Google)",
         ),
         Ok(_) => found.ok(format!("the provider of {domain} says where it is asked, and by which keys it signs")),
         Err(error @ OidcError::SecretFile(_)) => {
@@ -55,9 +63,12 @@ mod tests {
 
     #[test]
     fn a_provider_is_well_that_shows_keys_that_can_be_used() {
+        let well = Looked { keys: 2, are_unwatched_taken: false, knows_no_lasting: false };
         for (looked, severity, key) in [
-            (Ok(2), Severity::Ok, ""),
-            (Ok(0), Severity::Error, "RS256"),
+            (Ok(well), Severity::Ok, ""),
+            (Ok(Looked { keys: 0, ..well }), Severity::Error, "RS256"),
+            (Ok(Looked { are_unwatched_taken: true, ..well }), Severity::Note, "auth.oidc.unwatched"),
+            (Ok(Looked { knows_no_lasting: true, ..well }), Severity::Warning, "auth.oidc.parameters"),
             (Err(OidcError::OtherIssuer("https://x".to_owned())), Severity::Error, "auth.oidc.issuer"),
             (Err(OidcError::Document("key set")), Severity::Error, "jwks_uri"),
         ] {

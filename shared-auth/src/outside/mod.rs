@@ -30,7 +30,7 @@ use crate::{CodeProof, Denied, How, Identity};
 
 pub use ldap::{Everybody, LdapConfig, LdapError, Missing};
 pub use link::{Link, Links, Source};
-pub use oidc::{Begun, Oidc, OidcConfig, OidcError, Policy, Unwatched};
+pub use oidc::{Begun, Looked, Oidc, OidcConfig, OidcError, Policy, Unwatched};
 pub use registry::{OutsideChange, Person};
 
 use ldap::{Ldap, sync};
@@ -69,7 +69,7 @@ impl Keepers<'_> {
     }
 
     /// Reads the document and the keys of the provider, where there is one: how many keys can be used.
-    pub async fn look_at_provider(&self, tls: &TlsPolicy) -> Option<Result<usize, OidcError>> {
+    pub async fn look_at_provider(&self, tls: &TlsPolicy) -> Option<Result<Looked, OidcError>> {
         oidc::look(self.oidc, tls).await
     }
 }
@@ -272,6 +272,10 @@ impl Keeper {
     }
 
     fn refuse_unwatched(&self) -> Denied {
+        tracing::warn!(
+            "a sign-in is refused for which the provider gave no refresh token, as nobody would hear when it ends it: have the provider allow \
+             this client offline_access, or ask for it as the provider says (auth.oidc.parameters); auth.oidc.unwatched = \"tell\" takes such"
+        );
         self.registry.metrics.outside(Source::Oidc, "unwatched");
         Denied::Unwatched
     }

@@ -1,5 +1,5 @@
 // A provider of OpenID Connect (oidc-provider), run and not imitated: anybody signs in under any name with any password, until they are ended.
-// Arguments: port, where the client comes back to, whether it can be asked about tokens, whether it gives refresh tokens. Beside it: POST /test/end?sub=NAME,
+// Arguments: port, where the client comes back to, whether it can be asked about tokens, whether it gives refresh tokens (or `google`). Beside it: POST /test/end?sub=NAME,
 // /test/rename?sub=NAME&to=OTHER, GET /test/token?sub=NAME&as=opaque|jwt|other.
 
 import { generateKeyPairSync } from "node:crypto";
@@ -11,6 +11,7 @@ const renamed = new Map();
 const issuer = `http://127.0.0.1:${port}`;
 const key = (kind, options, alg) => ({ ...generateKeyPairSync(kind, options).privateKey.export({ format: "jwk" }), alg, use: "sig" });
 const ended = new Set();
+const offline = new Set();
 const grants = new Map();
 
 const provider = new oidc.Provider(issuer, {
@@ -34,9 +35,15 @@ const provider = new oidc.Provider(issuer, {
     introspection: { enabled: introspection === "true" },
     resourceIndicators: { enabled: true, defaultResource: () => undefined, getResourceServerInfo: () => ({ scope: "openid", audience: "cusax", accessTokenFormat: "jwt" }) },
   },
-  issueRefreshToken: (_, __, code) => refresh === "true" && code.scopes.has("offline_access"),
+  // Or as Google does, to who was sent with access_type=offline.
+  extraParams: ["access_type"],
+  issueRefreshToken: (_, __, code) => (refresh === "google" ? offline.has(code.accountId) : refresh === "true" && code.scopes.has("offline_access")),
   cookies: { keys: ["a key of the tests"] },
   ttl: { AccessToken: 600, RefreshToken: 3600, Grant: 3600, Session: 3600, Interaction: 600 },
+});
+
+provider.on("authorization.success", ({ oidc }) => {
+  if (oidc.params.access_type === "offline") offline.add(oidc.session.accountId);
 });
 
 provider.on("grant.success", ({ oidc: { entities } }) => {

@@ -316,6 +316,22 @@ pub(super) const SAID: &[(&str, &str)] = &[
         "der Anbieter von {} sagt, wo er gefragt wird und mit welchen Schlüsseln er unterschreibt",
     ),
     (
+        "{}: sign-ins are taken for which the provider gives no refresh token: whom it ends goes on here",
+        "{}: Anmeldungen gelten, für die der Anbieter kein Refresh-Token gibt: wen er beendet, der bleibt hier",
+    ),
+    (
+        "leave out auth.oidc.unwatched, and see that everybody gets in: the provider may have to allow this client offline_access",
+        "lass auth.oidc.unwatched weg, und sieh zu, dass alle hineinkommen: der Anbieter muss diesem Dienst vielleicht offline_access erlauben",
+    ),
+    (
+        "the provider of {} says nothing of offline_access: a sign-in without a refresh token is refused",
+        "der Anbieter von {} sagt nichts von offline_access: eine Anmeldung ohne Refresh-Token gilt nicht",
+    ),
+    (
+        "ask for refresh tokens as the provider says (auth.oidc.parameters, such as access_type = \"offline\" of Google)",
+        "frage nach Refresh-Token, wie der Anbieter es will (auth.oidc.parameters, bei Google etwa access_type = \"offline\")",
+    ),
+    (
         "let this user read the file, or leave the key out for a public client",
         "lass diesen Benutzer die Datei lesen, oder lass sie für einen öffentlichen Client weg",
     ),

@@ -1,5 +1,6 @@
 //! `[auth.oidc]`: which provider is believed, and what its claims mean here.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -33,8 +34,10 @@ pub struct OidcConfig {
     /// How often the provider is asked whether a sign-in still holds, at most a day. Default 30 s.
     #[serde(with = "shared_runtime::config::duration")]
     pub interval: Duration,
-    /// What becomes of sign-ins for which the provider gives nothing by which it could be asked about them later. Default `tell`.
+    /// What becomes of sign-ins for which the provider gives nothing by which it could be asked about them later. Default `refuse`.
     pub unwatched: Unwatched,
+    /// What else the authorization request says. Default nothing.
+    pub parameters: BTreeMap<String, String>,
 }
 
 /// What becomes of sign-ins of whose end nobody would hear.
@@ -85,15 +88,25 @@ impl Default for OidcConfig {
             accounts: Policy::Create,
             label: "your organisation".to_owned(),
             interval: Duration::from_secs(30),
-            unwatched: Unwatched::Tell,
+            unwatched: Unwatched::Refuse,
+            parameters: BTreeMap::new(),
         }
     }
 }
 
 impl OidcConfig {
-    /// Whether sign-ins leave something that can be asked about later.
-    pub(super) fn asks_for_lasting(&self) -> bool {
+    /// Whether sign-ins ask for something that can be asked about later as OpenID Connect Core 1.0 §11 has it.
+    pub(super) fn asks_for_offline_access(&self) -> bool {
         self.scopes.split(' ').any(|scope| scope == "offline_access")
+    }
+
+    /// The same, or as Google has it; no other way is known.
+    pub(super) fn asks_for_lasting(&self) -> bool {
+        self.asks_for_offline_access() || self.asks_by_access_type()
+    }
+
+    pub(super) fn asks_by_access_type(&self) -> bool {
+        self.parameters.contains_key("access_type")
     }
 
     /// What is wrong, each in words that begin with the key.
@@ -111,9 +124,12 @@ impl OidcConfig {
         }
         if self.unwatched == Unwatched::Refuse && !self.asks_for_lasting() {
             faults.push(
-                "`auth.oidc.unwatched` refuses everybody, as `auth.oidc.scopes` lacks offline_access"
+                "`auth.oidc.unwatched` refuses everybody, as `auth.oidc.scopes` lacks offline_access, and `auth.oidc.parameters` access_type"
                     .to_owned(),
             );
+        }
+        if let Some(name) = self.parameters.keys().find(|name| OWN.contains(&name.as_str())) {
+            faults.push(format!("`auth.oidc.parameters`: `{name}` is said already"));
         }
         if self.interval.is_zero() || self.interval > SLOWEST {
             faults.push("`auth.oidc.interval` is not between 1s and 1d".to_owned());
@@ -163,12 +179,28 @@ pub(crate) const OIDC_KEYS: &[Key] = &[
     ),
     Key::new(
         "auth.oidc.unwatched",
-        "\"tell\"",
-        "sign-ins for which the provider gives no refresh token, so that nobody hears when it ends them: tell (they are good, the log and \
-         metrics tell of them) or refuse",
+        "\"refuse\"",
+        "sign-ins for which the provider gives no refresh token, so that nobody hears when it ends them: refuse, or tell (they are good, \
+         the log and metrics tell of them)",
+    ),
+    Key::new(
+        "auth.oidc.parameters",
+        "{}",
+        "what else the authorization request says, such as { access_type = \"offline\", prompt = \"consent\" } for Google",
     ),
 ];
 
+/// What the authorization request says of its own.
+const OWN: [&str; 8] = [
+    "response_type",
+    "client_id",
+    "redirect_uri",
+    "scope",
+    "state",
+    "nonce",
+    "code_challenge",
+    "code_challenge_method",
+];
 /// The longest time between two questions.
 const SLOWEST: Duration = Duration::from_secs(24 * 3600);
 
@@ -198,8 +230,15 @@ mod tests {
             scopes: "profile".to_owned(),
             ..OidcConfig::default()
         };
-        assert_eq!(bad.faults().len(), 3, "{:?}", bad.faults());
-        let nobody = OidcConfig { unwatched: Unwatched::Refuse, ..bad };
-        assert_eq!(nobody.faults().len(), 4, "{:?}", nobody.faults());
+        assert_eq!(bad.faults().len(), 4, "{:?}", bad.faults());
+        let told = OidcConfig { unwatched: Unwatched::Tell, ..bad.clone() };
+        assert_eq!(told.faults().len(), 3, "{:?}", told.faults());
+        let asked = |name: &str| OidcConfig {
+            parameters: BTreeMap::from([(name.to_owned(), "offline".to_owned())]),
+            ..bad.clone()
+        };
+        assert_eq!(asked("access_type").faults().len(), 3, "it asks for a refresh token");
+        assert_eq!(asked("hd").faults().len(), 4, "it asks for something else");
+        assert_eq!(asked("state").faults().len(), 5, "what is said already");
     }
 }

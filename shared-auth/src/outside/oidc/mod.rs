@@ -76,12 +76,27 @@ struct Note {
     until: i64,
 }
 
-/// Reads the document and the keys of a provider, if one is configured: how many keys can be used.
-pub(super) async fn look(config: &OidcConfig, tls: &TlsPolicy) -> Option<Result<usize, OidcError>> {
-    match Provider::open(config, config.issuer.as_ref()?, tls) {
-        Ok(provider) => Some(provider.look().await),
-        Err(error) => Some(Err(error)),
-    }
+/// What is to be known of a provider before anybody signs in by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Looked {
+    /// Keys that can be used.
+    pub keys: usize,
+    /// Whether sign-ins go on of which nobody hears when the provider ends them.
+    pub are_unwatched_taken: bool,
+    /// Whether its document knows nothing of the refresh tokens that it is asked for by `offline_access` alone.
+    pub knows_no_lasting: bool,
+}
+
+/// Reads the document and the keys of a provider, if one is configured.
+pub(super) async fn look(config: &OidcConfig, tls: &TlsPolicy) -> Option<Result<Looked, OidcError>> {
+    let looked = async |issuer: &String| {
+        let (keys, scopes) = Provider::open(config, issuer, tls)?.look().await?;
+        let knows_no_lasting = !config.asks_by_access_type()
+            && scopes.is_some_and(|scopes| !scopes.iter().any(|scope| scope == "offline_access"));
+        let are_unwatched_taken = config.unwatched == Unwatched::Tell;
+        Ok(Looked { keys, are_unwatched_taken, knows_no_lasting })
+    };
+    Some(looked(config.issuer.as_ref()?).await)
 }
 
 impl Oidc {
@@ -121,24 +136,26 @@ impl Oidc {
         let until = unix_millis() + NOTE_LASTS;
         let note = Note { state, nonce, verifier, domain: self.domain.clone(), until };
         let challenge = digest_hash(DigestAlgorithm::Sha256, &[note.verifier.as_bytes()]);
+        let challenge = BASE64_URL_SAFE_NO_PAD.encode(challenge);
         let fields = [
             ("response_type", "code"),
-            ("client_id", &self.config.client_id),
+            ("client_id", &*self.config.client_id),
             ("redirect_uri", redirect),
-            ("scope", &self.config.scopes),
-            ("state", &note.state),
-            ("nonce", &note.nonce),
-            ("code_challenge", &BASE64_URL_SAFE_NO_PAD.encode(challenge)),
+            ("scope", &*self.config.scopes),
+            ("state", &*note.state),
+            ("nonce", &*note.nonce),
+            ("code_challenge", &*challenge),
             ("code_challenge_method", "S256"),
         ];
-        let pairs: Vec<String> =
-            fields.iter().map(|(name, value)| format!("{name}={}", escape(value))).collect();
-        let endpoint = &known.document.authorization_endpoint;
-        let mut query = pairs.join("&");
+        let more = &self.config.parameters;
         // OpenID Connect Core 1.0 §11: a lasting token is given to who agrees anew.
-        if self.asks_for_lasting() {
-            query.push_str("&prompt=consent");
-        }
+        let consents = self.config.asks_for_offline_access() && !more.contains_key("prompt");
+        let fields = fields.into_iter().chain(consents.then_some(("prompt", "consent")));
+        let fields = fields.chain(more.iter().map(|(name, value)| (&**name, &**value)));
+        let pairs: Vec<String> =
+            fields.map(|(name, value)| format!("{}={}", escape(name), escape(value))).collect();
+        let endpoint = &known.document.authorization_endpoint;
+        let query = pairs.join("&");
         let url = format!("{endpoint}{}{query}", if endpoint.contains('?') { '&' } else { '?' });
         let clear = serde_json::to_vec(&note).map_err(|_| OidcError::Document("note"))?;
         Ok(Begun { url, note: BASE64_URL_SAFE_NO_PAD.encode(self.keys.seal(SIGN_IN, &clear)) })

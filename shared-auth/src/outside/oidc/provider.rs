@@ -52,6 +52,7 @@ pub(super) struct Document {
     userinfo_endpoint: Option<String>,
     pub(super) introspection_endpoint: Option<String>,
     token_endpoint_auth_methods_supported: Option<Vec<String>>,
+    scopes_supported: Option<Vec<String>>,
 }
 
 /// What comes for a code.
@@ -124,8 +125,9 @@ impl Provider {
     }
 
     /// Reads its document and its keys now: how many of these can be used.
-    pub(super) async fn look(&self) -> Result<usize, OidcError> {
-        Ok(self.read_now().await?.keys.usable())
+    pub(super) async fn look(&self) -> Result<(usize, Option<Vec<String>>), OidcError> {
+        let known = self.read_now().await?;
+        Ok((known.keys.usable(), known.document.scopes_supported.clone()))
     }
 
     /// A token that one of its keys signed.

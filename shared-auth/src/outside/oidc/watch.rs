@@ -101,7 +101,9 @@ async fn look(oidc: &Oidc) {
     match oidc.provider.known().await {
         Err(error) => tracing::error!(%error, "nobody can sign in by the provider"),
         Ok(_) if !oidc.asks_for_lasting() => {
-            tracing::warn!("auth.oidc.scopes lacks offline_access: whoever is ended there goes on here");
+            tracing::warn!(
+                "auth.oidc.scopes lacks offline_access and auth.oidc.unwatched takes such sign-ins: whoever is ended there goes on here"
+            );
         }
         Ok(_) => {}
     }
