@@ -139,6 +139,7 @@ def test_a_person_follows_an_invitation_signs_in_again_and_changes_things(servic
             surfer.is_swift(path)
         assert f"bob@{DOMAIN}" in surfer.text(), "the audit tells of bob"
         what_happened(surfer)
+        keeps_out(surfer)
         is_well(surfer)
         surfer.go("/admin")
         surfer.fill("createAccount", address=f"carol@{DOMAIN}")
@@ -191,6 +192,22 @@ def what_happened(surfer):
     surfer.go("/admin/timeline?about=127.0.0.1")
     assert surfer.page.value("document.querySelectorAll('tbody tr .hint').length") > 0, surfer.text()
     surfer.is_fit("what came from an address, and to whom")
+
+
+def keeps_out(surfer):
+    """An administrator bans a domain and a network, mistakes an hour, and lets the network in again."""
+    surfer.go("/admin/bans")
+    for who in ("spam.example", "198.51.100.0/24"):
+        surfer.fill("makeBan", who=who, reason="floods of calls and messages")
+        wait_until(lambda: who in surfer.text(), 10, f"the ban of {who}")
+    surfer.is_fit("bans with rows")
+    surfer.fill("makeBan", who="spam", reason="x")
+    wait_until(lambda: surfer.is_there("document.querySelector('[role=alert]')"), 10, "a refusal")
+    surfer.is_fit("a ban that was refused")
+    surfer.go("/admin/bans")
+    surfer.page.value("setTimeout(() => document.querySelector('form[action$=removeBan]').requestSubmit(), 0); 1")
+    wait_until(lambda: surfer.is_there("location.search == '?done=removeBan'"), 10, "the end of a ban")
+    surfer.is_fit("a ban that was lifted")
 
 
 def is_well(surfer):
