@@ -17,11 +17,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::LazyConfigAcceptor;
 use tracing::Instrument;
-use xmpp_core::stream::Negotiation;
+use xmpp_core::stream::{CLOSE, Negotiation, StreamCondition, StreamError, print_header};
 
+use crate::admission::{CROWDED, Stage};
 use crate::half_open::Place;
 use crate::labels::StreamSpan;
 use crate::server::Server;
@@ -96,8 +98,14 @@ async fn accept_tls(
     socket: impl Io + 'static,
     deadline: Instant,
 ) -> Option<(Box<dyn Io>, Binding)> {
-    let acceptor = TlsAcceptor::from(Arc::clone(&server.tls_c2s));
-    let stream = timeout_at(deadline, acceptor.accept(socket)).await.ok()?.ok()?;
+    let hello = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), socket);
+    let hello = timeout_at(deadline, hello).await.ok()?.ok()?;
+    // Here are its signature and its key exchange; what follows is cheap, and waits for the client.
+    #[expect(clippy::async_yields_async, reason = "the rest has no turn")]
+    let begun = async { hello.into_stream(Arc::clone(&server.tls_c2s)) };
+    let stream = server.admission.turn(Stage::Handshake, begun).await;
+    let stream = stream.inspect_err(|_| server.metrics.refused_connections.inc()).ok()?;
+    let stream = timeout_at(deadline, stream).await.ok()?.ok()?;
     // RFC 7590 §3.6: an operator can see what protects whom.
     let connection = stream.get_ref().1;
     let (version, suite) = (connection.protocol_version(), connection.negotiated_cipher_suite());
@@ -106,6 +114,28 @@ async fn accept_tls(
     let io: Box<dyn Io> = Box::new(stream);
     let binding = timeout_at(deadline, binding.judged(server)).await.ok()?;
     Some((io, binding))
+}
+
+/// Says to a client for which there is no room that it is so (RFC 6120 §4.9.3.17), if its socket takes that at once, and nobody
+/// keeps it out for good. A few are listened to meanwhile, whose header would else reset what they are told.
+pub(crate) async fn turn_away(
+    server: Arc<Server>,
+    mut socket: TcpStream,
+    peer: SocketAddr,
+    security: Security,
+) {
+    let Ok(_place) = server.admission.farewells.try_acquire() else { return };
+    if security != Security::StartTls || server.auth.bans.keeps_out(peer.ip()) {
+        return;
+    }
+    let mut out = String::new();
+    print_header(&server.domain, &server.new_id(), None, &mut out);
+    out.push_str(&StreamError::because(StreamCondition::ResourceConstraint, CROWDED).print());
+    out.push_str(CLOSE);
+    if socket.try_write(out.as_bytes()).is_ok() {
+        close(&mut socket).await;
+        linger(&mut socket).await;
+    }
 }
 
 /// Reads what the peer still sends. A socket that is closed over unread bytes is reset, and takes the stream error that

@@ -18,6 +18,7 @@
 mod abusers;
 mod access;
 mod accounts;
+mod admission;
 mod afar;
 mod archive;
 mod arrivals;

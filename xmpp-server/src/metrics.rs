@@ -51,7 +51,7 @@ impl Metrics {
             connections: counter("xmpp_server_connections_total", "connections accepted")?,
             refused_connections: counter(
                 "xmpp_server_refused_connections_total",
-                "connections that were refused: too many proved nothing yet, or their network is banned",
+                "connections that were refused: too many proved nothing yet or log in at once, or their network is banned",
             )?,
             unproven: gauge("xmpp_server_unproven_connections", "connections before their login")?,
             sessions: gauge("xmpp_server_sessions", "bound resources")?,

@@ -26,6 +26,7 @@ use xmpp_core::{Element, Jid};
 use crate::ScramName;
 use crate::abusers::Abusers;
 use crate::access::EndedPasswords;
+use crate::admission::Admission;
 use crate::afar::Afar;
 use crate::arrivals::Arrivals;
 use crate::availability::Presences;
@@ -147,6 +148,7 @@ pub(crate) struct Server {
     pub(crate) in_order: InOrder,
     pub(crate) ended_passwords: EndedPasswords,
     pub(crate) half_open: HalfOpen,
+    pub(crate) admission: Admission,
     pub(crate) halves: Halves,
     pub(crate) on_the_phone: OnThePhone,
     pub(crate) reach: Reach,
@@ -225,6 +227,7 @@ impl XmppServer {
             in_order: InOrder::default(),
             ended_passwords: EndedPasswords::default(),
             half_open: HalfOpen::new(config.unproven_per_network),
+            admission: Admission::new(),
             halves: Halves::default(),
             on_the_phone: OnThePhone::default(),
             reach: Reach::default(),
@@ -571,8 +574,11 @@ async fn accept(server: Arc<Server>, listener: TcpListener, security: c2s::Secur
         match accepted {
             Ok((socket, peer)) => {
                 server.metrics.connections.inc();
-                // Dropped: memory before the login is capped.
-                let Some(place) = server.admit(peer.ip()) else { continue };
+                // Memory before the login is capped.
+                let Some(place) = server.admit(peer.ip()) else {
+                    server.shutdown.spawn(c2s::turn_away(Arc::clone(&server), socket, peer, security));
+                    continue;
+                };
                 tune(&socket);
                 let task = c2s::serve(Arc::clone(&server), Box::new(socket), (peer, place), security);
                 server.shutdown.spawn(task);

@@ -25,6 +25,7 @@ use super::sasl::{self, Exchange, Step};
 use super::upgrade::Upgrades;
 use super::{Io, WRITE_PATIENCE, accept_tls, close, linger};
 use crate::access::Access;
+use crate::admission::{CROWDED, Stage};
 use crate::guests::Seat;
 use crate::server::Server;
 use crate::session::{Begin, Login, Success, Takeover, Transport};
@@ -285,7 +286,9 @@ impl<'a> Connection<'a> {
 
     async fn step(&mut self, text: &str) -> Result<Option<Wish>, StreamError> {
         let Some(exchange) = self.exchange.take() else { return Err(StreamCondition::NotAuthorized.into()) };
-        match exchange.step(self.server, text).await {
+        let step = self.server.admission.turn(Stage::Proof, exchange.step(self.server, text)).await;
+        let crowded = StreamError::because(StreamCondition::ResourceConstraint, CROWDED);
+        match step.map_err(|_| crowded)? {
             Step::Challenge(exchange, text) => {
                 self.exchange = Some(*exchange);
                 self.negotiation.challenge(&text, &mut self.out);

@@ -39,6 +39,7 @@ pub(crate) use managed::SPEC as MANAGEMENT;
 pub(crate) use resume::{Resumables, Takeover};
 
 use crate::access::{Access, Guarded};
+use crate::admission::{CROWDED, Crowded, Stage};
 use crate::c2s::{Io, close, linger};
 use crate::guests::Seat;
 use crate::router::{Outgoing, Personal, Session, What};
@@ -113,19 +114,19 @@ pub(crate) async fn run(server: Arc<Server>, login: Login) {
     let serial = server.new_serial();
     let (is_guest, certificate) = (access.is_guest, access.certificate.clone());
     let guarded = access.guarded();
-    let refused = match personal(&server, &jid).await {
-        Ok(personal) => {
+    let refused = match server.admission.turn(Stage::Bind, personal(&server, &jid)).await {
+        Ok(Ok(personal)) => {
             let (sender, end) = (outbox.clone(), Arc::clone(&end));
             let session = Session::new(jid.clone(), identity.account, serial, sender, end, personal);
             let session = Session { access: Arc::new(access), ..session };
             let bound = server.router.bind(session, server.config.resources);
             bound.err().map(|_| "too many resources of this account")
         }
-        Err(error) => {
+        Ok(Err(error)) => {
             tracing::error!(%error, "what an account wants could not be read");
-            tokio::time::sleep(soon()).await; // its client comes again at once
             Some(NOT_WHOLE)
         }
+        Err(Crowded) => Some(CROWDED),
     };
     let outlet = Outlet::new(inbox, end, &server.config);
     let mut out = String::new();

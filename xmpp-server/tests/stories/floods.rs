@@ -1,15 +1,18 @@
 //! Many who say nothing, and one who says too much: others are served meanwhile (RFC 6120 §13.12).
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use shared_auth::{NewAccount, Profile};
 use shared_store::{Entry, Store};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use xmpp_server::Config;
 
 use crate::common::counted::counted;
-use crate::common::{Client, DOMAIN, Served, serve_over, serve_with};
+use crate::common::failing::failing_records;
+use crate::common::{Client, DOMAIN, PASSWORD, Served, serve, serve_over, serve_with};
 
 /// A connection from an address of this machine that opens a stream and goes no further.
 async fn slow(served: &Served, from: [u8; 4]) -> TcpStream {
@@ -53,6 +56,66 @@ async fn thousands_who_go_no_further_leave_room_for_others() {
     }
     let socket = slow(&served, [127, 66, 6, 1]).await;
     drop(Client::over(&served, socket));
+}
+
+/// RFC 6120 §4.9.3.17: for whom there is no room hears so.
+#[tokio::test]
+async fn for_whom_there_is_no_room_is_told_at_once() {
+    let config = Config { unproven_per_network: 1, ..Config::default() };
+    let served = serve_with(config, Store::in_memory()).await;
+    let _first = slow(&served, [127, 66, 6, 1]).await;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.66.6.1:0".parse().unwrap()).unwrap();
+    let mut second = socket.connect(served.server.c2s()[0]).await.unwrap();
+    let header = "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' to='example.org' version='1.0'>";
+    // As clients do, without waiting; what is unread when a socket is closed resets it.
+    second.write_all(header.as_bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    second.write_all(b" ").await.unwrap();
+    let mut heard = String::new();
+    second.read_to_string(&mut heard).await.unwrap();
+    assert!(heard.contains("<stream:stream ") && heard.contains("<resource-constraint "), "{heard}");
+    assert!(heard.ends_with("</stream:stream>"), "{heard}");
+}
+
+/// After a restart all come back at once, to a store that serves four at a time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_herd_is_let_in_and_who_is_in_is_served_meanwhile() {
+    const ACCOUNTS: usize = 60;
+    let before = serve().await;
+    for n in 0..ACCOUNTS {
+        let new = NewAccount {
+            aor: format!("u{n}@sip.{DOMAIN}").parse().unwrap(),
+            jid: format!("u{n}@{DOMAIN}").parse().unwrap(),
+            profile: Profile::default(),
+        };
+        before.auth.book.create(new, PASSWORD).await.unwrap();
+    }
+    let (store, fault) = failing_records(&before.store);
+    let config = Config { unproven_per_network: 1_000, ..Config::default() };
+    let served = Arc::new(serve_over(&before, config, store).await);
+    let mut alice = Client::online(&served, "alice", "a").await;
+    tokio::time::sleep(Duration::from_millis(1_500)).await; // what was read a moment ago is known
+    fault.slow(4, Duration::from_millis(100));
+    let began = Instant::now();
+    let come = |n: usize| {
+        let served = Arc::clone(&served);
+        tokio::spawn(async move {
+            Client::login(&served, &format!("u{}", n % ACCOUNTS), &format!("r{n}")).await;
+        })
+    };
+    let herd: Vec<_> = (0..5 * ACCOUNTS).map(come).collect();
+    tokio::time::sleep(Duration::from_millis(1_000)).await;
+    let asked = Instant::now();
+    alice.ask("get", "alice@example.org", "<query xmlns='jabber:iq:roster'/>").await;
+    let waited = asked.elapsed();
+    for one in herd {
+        one.await.unwrap();
+    }
+    // Behind so many, and not behind the whole herd.
+    assert!(fault.most() <= 20, "{} asked the store at once", fault.most());
+    let took = began.elapsed();
+    assert!(waited * 3 < took, "alice waited {waited:?}, and all were in after {took:?}");
 }
 
 #[tokio::test]

@@ -1,15 +1,16 @@
 //! A store whose accounts or certificates cannot be read, or whose rooms cannot be written, for a while, as when its database comes back;
-//! or which is long about what somebody was told at a login.
+//! or which is long about what somebody was told at a login, or slow for all.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use shared_model::{AccountId, Aor, BareJid};
 use shared_store::{
     Account, AccountPage, Accounts, Along, Archive, Entry, Page, Place, Query, Record, RecordChange, Records,
     Store, StoreError,
 };
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 /// Whether it fails now.
 #[derive(Clone, Default)]
@@ -18,7 +19,13 @@ pub(crate) struct Fault {
     met: Arc<Notify>,
     hangs: Arc<AtomicBool>,
     is_blind: Arc<AtomicBool>,
+    slow: Arc<Mutex<Option<Slow>>>,
+    waiting: Arc<AtomicUsize>,
+    most: Arc<AtomicUsize>,
 }
+
+/// So many are served at once, in turn, for so long each.
+type Slow = (Arc<Semaphore>, Duration);
 
 impl Fault {
     pub(crate) fn set(&self, fails: bool) {
@@ -36,7 +43,25 @@ impl Fault {
         self.is_blind.store(is_blind, Ordering::SeqCst);
     }
 
-    fn look(&self) -> Result<(), StoreError> {
+    /// What a session begins with, and what users keep, takes so long, of so many at once.
+    pub(crate) fn slow(&self, at_once: usize, each: Duration) {
+        *self.slow.lock().unwrap() = Some((Arc::new(Semaphore::new(at_once)), each));
+    }
+
+    /// How many asked at once since it is slow.
+    pub(crate) fn most(&self) -> usize {
+        self.most.load(Ordering::SeqCst)
+    }
+
+    async fn look(&self) -> Result<(), StoreError> {
+        let slow = self.slow.lock().unwrap().clone();
+        if let Some((places, each)) = slow {
+            self.most.fetch_max(self.waiting.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            let place = places.acquire().await.unwrap();
+            tokio::time::sleep(each).await;
+            drop(place);
+            self.waiting.fetch_sub(1, Ordering::SeqCst);
+        }
         if self.is_blind.load(Ordering::SeqCst) {
             self.met.notify_one();
             return Err(StoreError::Overloaded);
@@ -143,7 +168,7 @@ impl Records for Failing<dyn Records> {
     }
 
     async fn several(&self, places: &[Place<'_>]) -> Result<Vec<Option<Record>>, StoreError> {
-        self.fault.look()?;
+        self.fault.look().await?;
         self.inner.several(places).await
     }
 
@@ -155,7 +180,7 @@ impl Records for Failing<dyn Records> {
         max: usize,
     ) -> Result<Vec<Record>, StoreError> {
         if collection == "roster" {
-            self.fault.look()?;
+            self.fault.look().await?;
         }
         if collection == "certificates" {
             if self.fault.hangs.load(Ordering::SeqCst) {
