@@ -27,9 +27,12 @@ mod upload;
 pub(crate) mod vcard;
 mod version;
 
+use std::time::Duration;
+
 use shared_model::{Pending, Spec};
 use shared_store::StoreError;
-use xmpp_core::{Element, ErrorKind, Jid, Kind, Stanza, StanzaError};
+use tokio::time::{Instant, sleep, timeout};
+use xmpp_core::{Element, ErrorKind, Jid, Kind, Stanza, StanzaError, ns};
 
 pub(crate) use commands::Sessions as CommandSessions;
 pub use commands::invite::{Invitations, InviteLinks};
@@ -38,6 +41,7 @@ pub(crate) use disco::about;
 
 use crate::route::{refuse, route};
 use crate::server::Server;
+use crate::session::soon;
 
 /// Whom an iq is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,6 +73,11 @@ impl Request {
             Target::Account(account) if account.as_str() == self.from.bare_str() => Some(account),
             _ => None,
         }
+    }
+
+    /// Whether a client of ours asks for its roster.
+    fn begins_a_session(&self) -> bool {
+        !self.is_set && self.payload.is("query", ns::ROSTER) && self.own_account().is_some()
     }
 }
 
@@ -152,7 +161,12 @@ pub(crate) async fn answer(server: &Server, target: Target, stanza: Stanza) {
         return refuse(server, &stanza, &ErrorKind::BadRequest.into()); // RFC 6120 §8.1.3
     }
     let request = Request { from, target, is_set, payload };
-    match dispatch(server, &request).await {
+    let answered = match request.begins_a_session() {
+        // Many clients ask once, and go without a roster when they are told to wait.
+        true => once_more(|| dispatch(server, &request), |error| *error == not_now()).await,
+        false => dispatch(server, &request).await,
+    };
+    match answered {
         Err(error) => {
             if let Some(error) = stanza.error(&error) {
                 crate::route::reply(server, error).await;
@@ -207,4 +221,51 @@ pub(crate) fn not_now() -> StanzaError {
     StanzaError::because(ErrorKind::ResourceConstraint, NOT_NOW)
 }
 
+/// Reads once more from a store that passes over a question at once, as one does that is overloaded. Whoever asks says nothing else
+/// meanwhile, so that a store that hangs is not waited for twice.
+pub(crate) async fn once_more<T, E, F>(read: impl Fn() -> F, passes: impl Fn(&E) -> bool) -> Result<T, E>
+where
+    F: Future<Output = Result<T, E>>,
+{
+    let began = Instant::now();
+    let first = read().await;
+    if began.elapsed() > AT_ONCE || !first.as_ref().is_err_and(passes) {
+        return first;
+    }
+    sleep(soon()).await;
+    timeout(AGAIN, read()).await.unwrap_or(first)
+}
+
 const NOT_NOW: &str = "the store does not take this now";
+/// An error that comes later was waited for.
+const AT_ONCE: Duration = Duration::from_secs(1);
+/// How long the second answer is waited for.
+const AGAIN: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    /// Reads, where each answer takes so many seconds; what came, after how many, of how many.
+    async fn read(answers: &[(u64, Result<(), ()>)]) -> (Result<(), ()>, u64, usize) {
+        let (asked, began) = (Cell::new(0), Instant::now());
+        let ask = || async {
+            let (seconds, answer) = answers[asked.replace(asked.get() + 1)];
+            sleep(Duration::from_secs(seconds)).await;
+            answer
+        };
+        let found = once_more(ask, |()| true).await;
+        (found, began.elapsed().as_secs(), asked.get())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_is_asked_once_more_and_is_not_waited_for_twice() {
+        assert_eq!(read(&[(0, Ok(()))]).await, (Ok(()), 0, 1));
+        assert!(matches!(read(&[(0, Err(())), (0, Ok(()))]).await, (Ok(()), 1..=3, 2)));
+        assert!(matches!(read(&[(0, Err(())), (0, Err(()))]).await, (Err(()), 1..=3, 2)));
+        assert!(matches!(read(&[(0, Err(())), (15, Ok(()))]).await, (Err(()), 3..=5, 2)));
+        assert_eq!(read(&[(15, Err(()))]).await, (Err(()), 15, 1));
+    }
+}

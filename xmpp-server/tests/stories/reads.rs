@@ -1,7 +1,10 @@
 //! What a login asks of the store.
 
+use std::time::Duration;
+
 use crate::common::counted::counted;
-use crate::common::{Client, befriend, befriend_afar, serve, serve_over};
+use crate::common::failing::failing_records;
+use crate::common::{Client, PASSWORD, befriend, befriend_afar, serve, serve_over};
 use crate::pubsub::interested;
 use xmpp_server::Config;
 
@@ -75,4 +78,28 @@ async fn the_last_items_of_all_contacts_are_four_questions() {
     assert_eq!(lists.count(), 1, "whether they are blocked: {all:?}");
     let rosters = all.iter().filter(|what| what.contains("bob@example.org roster"));
     assert_eq!(rosters.count(), 1, "and whose nodes may be seen: {all:?}");
+}
+
+#[tokio::test]
+async fn a_store_that_is_overloaded_for_a_moment_is_asked_again() {
+    let before = serve().await;
+    let (store, fault) = failing_records(&before.store);
+    let served = serve_over(&before, Config::default(), store).await;
+    let mut alice = Client::connect(&served).await;
+    alice.authenticate("alice", PASSWORD).await;
+    fault.blind(true);
+    alice.send("<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>").await;
+    fault.met().await;
+    fault.blind(false);
+    alice.expect(&["id='b'", "type='result'"]).await;
+    fault.blind(true);
+    alice.send("<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq>").await;
+    fault.met().await;
+    fault.blind(false);
+    alice.expect(&["id='r'", "type='result'"]).await;
+    // It does not recover, and she is told.
+    tokio::time::sleep(Duration::from_millis(1_500)).await; // what was read a moment ago is known
+    fault.blind(true);
+    let refused = alice.ask("get", "", "<query xmlns='jabber:iq:roster'/>").await;
+    assert!(refused.contains("type='wait'") && refused.contains("<resource-constraint"), "{refused}");
 }
