@@ -33,7 +33,7 @@ pub(super) async fn run(server: Arc<Server>, (pair, by): (Pair, String), serial:
     let mut was_open = false;
     loop {
         let is_done = before.is_none() && queue.is_empty();
-        if is_done && (server.is_parted() || server.federation.retire(serial)) {
+        if is_done && (server.is_parted() || server.federation.retire_way(&pair, serial)) {
             return;
         }
         if server.is_parted() && was_open {
@@ -51,8 +51,8 @@ pub(super) async fn run(server: Arc<Server>, (pair, by): (Pair, String), serial:
                 let began = Instant::now();
                 let _open = Counted::new(&server.metrics.s2s_streams_out);
                 let (ended, mut left);
-                (queue, ended, left) =
-                    serve(&server, *stream, Side::Ours { serial }, queue, before.take()).await;
+                let side = Side::Ours { serial, pair: pair.clone() };
+                (queue, ended, left) = serve(&server, *stream, side, queue, before.take()).await;
                 let was_of_use = left.is_acked || (began.elapsed() >= BRIEF && !left.is_stuck);
                 if left.known_as.is_none() || left.unacked.is_empty() {
                     queue.put_first(unknown(&server, left.unacked.take()));

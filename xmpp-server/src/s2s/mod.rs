@@ -82,6 +82,8 @@ pub(crate) struct Federation {
     trust: Trust,
     keys: Keys,
     ways: DashMap<Pair, Way>,
+    /// The pairs that each stream of others offered to take.
+    offered: DashMap<u64, Vec<Pair>>,
     troubles: Troubles,
     half_open: HalfOpen,
     questions: Semaphore,
@@ -121,18 +123,10 @@ struct Way {
 
 /// Who serves a stream.
 enum Side {
-    /// A link of ours.
-    Ours { serial: u64 },
+    /// A link of ours, for one pair.
+    Ours { serial: u64, pair: Pair },
     /// Nobody but itself; what goes back by it is put in here.
     Theirs { serial: u64, back: mpsc::Sender<Stanza> },
-}
-
-impl Side {
-    fn serial(&self) -> u64 {
-        match self {
-            Self::Ours { serial } | Self::Theirs { serial, .. } => *serial,
-        }
-    }
 }
 
 /// A stanza that goes to nobody, and what its sender is told.
@@ -151,6 +145,7 @@ impl Federation {
             trust,
             keys,
             ways: DashMap::new(),
+            offered: DashMap::new(),
             troubles: Troubles::default(),
             half_open: HalfOpen::new(config.unproven_per_network),
             questions: Semaphore::new(MOST_QUESTIONS),
@@ -216,27 +211,48 @@ impl Federation {
 
     /// A stream of another server on which the pair is proven takes what goes back, if nothing else does.
     fn offer(&self, pair: &Pair, serial: u64, stanzas: &mpsc::Sender<Stanza>) {
-        self.ways.entry(pair.clone()).or_insert_with(|| Way { stanzas: stanzas.clone(), serial });
+        let Entry::Vacant(place) = self.ways.entry(pair.clone()) else { return };
+        drop(place.insert(Way { stanzas: stanzas.clone(), serial }));
+        let mut offered = self.offered.entry(serial).or_default();
+        if !offered.contains(pair) {
+            offered.push(pair.clone());
+        }
     }
 
-    /// Takes away every way of this serial, unless something waits in its queue. Whether there is none left.
-    fn retire(&self, serial: u64) -> bool {
-        let mine: Vec<Pair> =
-            self.ways.iter().filter(|way| way.serial == serial).map(|way| way.key().clone()).collect();
+    /// Takes away every way of a stream, unless something waits in its queue. Whether there is none left.
+    fn retire(&self, side: &Side) -> bool {
+        let (Side::Ours { serial, .. } | Side::Theirs { serial, .. }) = side;
+        // Each is looked at, whatever was found of the others.
+        let kept = self.pairs(side).iter().filter(|pair| !self.retire_way(pair, *serial)).count();
+        kept == 0
+    }
+
+    /// Whose ways may be a stream's.
+    fn pairs(&self, side: &Side) -> Vec<Pair> {
+        match side {
+            Side::Ours { pair, .. } => vec![pair.clone()],
+            Side::Theirs { serial, .. } => {
+                self.offered.get(serial).map(|pairs| pairs.clone()).unwrap_or_default()
+            }
+        }
+    }
+
+    /// Takes away the way of a pair, unless something waits in its queue. Whether it is not this one's any more.
+    fn retire_way(&self, pair: &Pair, serial: u64) -> bool {
         let is_empty = |way: &Way| way.stanzas.capacity() == way.stanzas.max_capacity();
-        mine.iter().fold(true, |all, pair| {
-            let is_gone = self.ways.remove_if(pair, |_, way| way.serial == serial && is_empty(way)).is_some();
-            all && is_gone
-        })
+        self.ways.remove_if(pair, |_, way| way.serial == serial && is_empty(way));
+        self.ways.get(pair).is_none_or(|way| way.serial != serial)
     }
 
     /// A stream that others' stanzas went by is over: what waits, and what follows, goes by links.
     fn inherit(&self, serial: u64, queue: Queue) {
+        let (_, offered) = self.offered.remove(&serial).unwrap_or_default();
         let Some(server) = self.server.upgrade() else { return };
-        let mine: Vec<Pair> =
-            self.ways.iter().filter(|way| way.serial == serial).map(|way| way.key().clone()).collect();
         let mut links = Vec::new();
-        for pair in mine {
+        for pair in offered {
+            if self.ways.get(&pair).is_none_or(|way| way.serial != serial) {
+                continue;
+            }
             let (stanzas, queue) = Queue::new(self.config.queue);
             let serial = server.new_serial();
             self.ways.insert(pair.clone(), Way { stanzas, serial });
@@ -289,3 +305,40 @@ impl Drop for Counted {
 
 /// Pairs of domains with a queue.
 const MOST_WAYS: usize = 20_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn streams_look_at_their_own_ways_alone_and_what_waits_keeps_its_way() {
+        const OTHERS: u64 = 1_000;
+        shared_runtime::tls::install_provider();
+        let folder = std::env::temp_dir().join(format!("cusax-ways-{}", std::process::id()));
+        let tls = TlsPolicy::open(&shared_runtime::tls::Config::default(), &folder, &[]).unwrap();
+        let config = Config::default();
+        let ground = Ground::open(&config.federation, &[], &tls, &Domains::new("x", [])).unwrap();
+        let it = Federation::new(Weak::new(), &config, ground);
+        std::fs::remove_dir_all(folder).unwrap();
+        let (stanzas, _queue) = Queue::new(1);
+        for n in 0..OTHERS {
+            it.offer(&Pair::new("x", &format!("d{n}.example")), n, &stanzas);
+        }
+        let side = Side::Theirs { serial: OTHERS, back: stanzas.clone() };
+        let own = [Pair::new("x", "a.example"), Pair::new("x", "b.example")];
+        for pair in own.iter().chain(&own) {
+            it.offer(pair, OTHERS, &stanzas);
+        }
+        it.offer(&Pair::new("x", "d0.example"), OTHERS, &stanzas); // which another has
+        assert!(it.pairs(&side) == own && own.iter().all(|pair| it.ways.contains_key(pair)));
+        assert!(it.retire(&side) && !own.iter().any(|pair| it.ways.contains_key(pair)));
+        it.inherit(OTHERS, Queue::new(1).1);
+        stanzas.try_send(Stanza::new(xmpp_core::Kind::Message, None)).unwrap();
+        assert!(!it.retire(&Side::Ours { serial: 0, pair: Pair::new("x", "d0.example") }));
+        assert!(
+            it.retire(&Side::Ours { serial: 1, pair: Pair::new("x", "d0.example") }),
+            "another has it by now"
+        );
+        assert_eq!((it.ways.len() as u64, it.offered.len() as u64), (OTHERS, OTHERS));
+    }
+}

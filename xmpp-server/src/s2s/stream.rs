@@ -533,7 +533,7 @@ impl Conversation<'_> {
         if self.closing.is_some() || self.idle() < self.patience || self.waits_for_acks() {
             return;
         }
-        if self.server.federation.retire(self.side.serial()) {
+        if self.server.federation.retire(&self.side) {
             self.closing = Some(Instant::now() + CLOSING);
             let last = self.lanes.h().map(management::ack).unwrap_or_default();
             self.say(last + CLOSE).await;
