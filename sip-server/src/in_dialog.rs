@@ -51,7 +51,7 @@ pub(crate) async fn route(
     let remembered = || server.dialogs.other_side(request).filter(|flow| endpoint.is_open(flow));
     let hosted = || uri.as_ref().and_then(|uri| server.hosted(uri.host));
     let along = named.and_then(|named| named.flow).or_else(remembered).or_else(hosted);
-    let is_up = || server.dialogs.other_side(request).is_some() || server.calls.is_up(request.call_id());
+    let is_up = || server.dialogs.other_side(request).is_some() || server.calls.is_up(request);
     // A token proves that we gave it; with its connection gone there may be another way to the device, if the call is up.
     if along.is_none() && !(named.is_some() && is_up()) {
         return Err(answer(request, 481, ""));
@@ -97,7 +97,7 @@ pub(crate) async fn route(
         // A call that begins is paid, and does not come with a tag.
         return Err(answer(request, 481, ""));
     }
-    let ahead = match server.dialogs.ahead(request).or_else(|| server.calls.ahead(request.call_id())) {
+    let ahead = match server.dialogs.ahead(request).or_else(|| server.calls.ahead(request)) {
         _ if branch.trunk.is_none() => Ahead::default(),
         Some(known) => known,
         None => Ahead::of(named.map_or(0, |named| named.ahead)),

@@ -53,6 +53,8 @@ pub(crate) enum Decision {
 /// Where a request is forwarded, and what is known of it.
 #[derive(Default)]
 pub(crate) struct Route {
+    /// The name of the call that it begins or is in, among calls that are up: its Call-ID, unless another has that.
+    pub(crate) call: String,
     /// Groups of branches, rung one after another.
     pub(crate) groups: Vec<Vec<Branch>>,
     /// Devices that are to be woken.
@@ -426,7 +428,7 @@ async fn note_refused(server: &Server, request: &Message, uri: &Uri<'_>, mut who
         // A store that does not answer costs the callee the news alone.
         whose.callee = destination::account_of(server, uri).await.ok().flatten().map(Arc::new);
     }
-    let call_id = request.call_id().to_owned();
+    let call_id = server.dialogs.name(request.call_id(), request.from_tag().unwrap_or_default());
     let attempted = CallEvent::Attempted {
         call_id: call_id.clone(),
         from: whose.caller.as_ref().map(|caller| caller.account),

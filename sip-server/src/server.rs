@@ -461,11 +461,15 @@ async fn serve(server: Arc<Server>, incoming: Incoming) {
         Decision::Subscribe(subscriber) => {
             return reg_event::subscribe(&server, request, flow, handle, subscriber).await;
         }
+        // §8.2.2.2: the call is there already.
+        Decision::Forward(_) if server.dialogs.is_answered(&request) => Message::response(&request, 482, ""),
         Decision::Forward(mut route) => match cost::admit(asked, &route).await {
             Ok(charge) => {
                 route.charge = charge;
-                tell_call(&server, &request, &route);
-                return proxy::forward(server, request, flow, handle, route).await;
+                let attempt;
+                (route.call, attempt) = facts::tell_call(&server, &request, &route);
+                proxy::forward(Arc::clone(&server), request, flow, handle, route).await;
+                return drop(attempt);
             }
             Err(refusal) => {
                 if let Some(begun) = server.calls.begin(&request, &mut route) {
@@ -478,34 +482,6 @@ async fn serve(server: Arc<Server>, incoming: Incoming) {
     };
     server.metrics.response(request.method(), answer.status());
     handle.respond(answer);
-}
-
-fn tell_call(server: &Server, request: &Message, route: &routing::Route) {
-    let call_id = request.call_id().to_owned();
-    match request.method() {
-        "INVITE" if !request.is_in_dialog() => {
-            server.metrics.calls.inc();
-            let from = route.caller.as_ref().map(|caller| caller.account);
-            let class = route.outside.as_ref().map_or("free", |outside| outside.rate.class.as_str());
-            tracing::debug!(class, "a call is routed");
-            server.facts.call(
-                &call_id,
-                CallEvent::Attempted {
-                    call_id: call_id.clone(),
-                    from,
-                    from_uri: facts::from_uri(request),
-                    is_anonymous: route.is_anonymous,
-                    to: route.callee.as_ref().map(|callee| callee.account),
-                    to_uri: request.uri().to_owned(),
-                },
-            );
-        }
-        "BYE" => {
-            let (outcome, reason) = (CallOutcome::Completed, facts::reason(request));
-            server.facts.call(&call_id, CallEvent::Ended { call_id: call_id.clone(), outcome, reason });
-        }
-        _ => {}
-    }
 }
 
 /// An ACK of a 2xx follows its dialog's route as other requests do, without a transaction (§16.11).
@@ -528,13 +504,14 @@ async fn forward_ack(server: &Server, mut ack: Message, flow: Flow) {
         if branch.trunk.is_some() {
             proxy::ahead::count(&mut ack, route_ahead, 0);
         }
-        if let Some(relay) = server.relay.as_ref().filter(|relay| relay.has(&call_id))
+        if let Some(relay) = &server.relay
+            && let Some(call) = server.dialogs.name_within(&ack).filter(|call| relay.has(call))
             && let (Some(answerer), Some(offerer)) = (ack.from_tag(), ack.to_tag())
             && let Some(sdp) = sdp_of(&ack)
         {
             // Who sends the ACK answers what was offered in the 2xx.
             let tags = Tags { offerer, answerer: Some(answerer) };
-            if let Some(sdp) = relay.answer(&call_id, tags, sdp).await {
+            if let Some(sdp) = relay.answer(&call, tags, sdp).await {
                 ack.set_body("application/sdp", sdp.into());
             }
         }
@@ -555,8 +532,8 @@ async fn sweep(server: Arc<Server>) {
         server.passed.forget_old(Instant::now());
         server.tenants.forget_old(Instant::now());
         server.relay.iter().for_each(|relay| relay.forget_old(Instant::now()));
-        for call_id in server.calls.end_silent(Instant::now()).await {
-            let (call_id, outcome) = (String::from(call_id), CallOutcome::Completed);
+        for (call_id, tag) in server.calls.end_silent(Instant::now()).await {
+            let (call_id, outcome) = (server.dialogs.name(&call_id, &tag), CallOutcome::Completed);
             let reason = Some("neither side refreshed it (RFC 4028)".to_owned());
             server.facts.call(&call_id, CallEvent::Ended { call_id: call_id.clone(), outcome, reason });
             if let Some(relay) = server.relay.clone().filter(|relay| relay.has(&call_id)) {

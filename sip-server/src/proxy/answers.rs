@@ -66,9 +66,9 @@ impl Forwarding<'_> {
             Answer::Failed(_) => true,
         };
         if is_last && self.request.method() == "BYE" && self.went_across(id) {
-            self.server.dialogs.end(self.request.call_id());
+            self.server.dialogs.end(&self.request);
             self.end_relay();
-            self.server.calls.ended(self.request.call_id(), self.began).await;
+            self.server.calls.ended(&self.request, self.began).await;
         }
     }
 
@@ -110,7 +110,7 @@ impl Forwarding<'_> {
                     }
                 }
             }
-            "INVITE" | "UPDATE" => self.server.calls.refreshed(self.request.call_id()),
+            "INVITE" | "UPDATE" => self.server.calls.refreshed(&self.request),
             _ => {}
         }
     }
@@ -118,7 +118,7 @@ impl Forwarding<'_> {
     pub(super) fn respond(&mut self, response: Message) {
         let status = response.status();
         if self.request.method() == "INVITE" && !self.request.is_in_dialog() {
-            let call_id = self.request.call_id().to_owned();
+            let call_id = self.route.call.clone();
             if matches!(status, 180 | 183) && !self.has_sounded {
                 self.has_sounded = true;
                 self.server.metrics.rings.observe(self.began.elapsed().as_secs_f64());
@@ -182,7 +182,7 @@ impl Forwarding<'_> {
             best = Message::response(&self.request, 408, "");
         }
         let is_late_timeout = best.status() == 408 && self.request.method() != "INVITE";
-        let call_id = self.request.call_id().to_owned();
+        let call_id = self.route.call.clone();
         if self.request.method() == "INVITE" && !self.request.is_in_dialog() {
             let outcome = match best.status() {
                 _ if self.is_cancelled => CallOutcome::Cancelled,

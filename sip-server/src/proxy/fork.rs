@@ -131,7 +131,7 @@ pub(crate) async fn forward(
     let bucket = Bucket::fill(&server, std::mem::take(&mut route.asleep), &request);
     if let (Some(callee), Some(provider), "INVITE") = (&route.callee, bucket.provider(), request.method()) {
         let sent = PushEvent::ForCall { account: callee.account, provider: provider.to_owned() };
-        server.facts.push(request.call_id(), sent);
+        server.facts.push(&route.call, sent);
     }
     let call = server.calls.begin(&request, &mut route);
     let is_call = request.method() == "INVITE" && !request.is_in_dialog();

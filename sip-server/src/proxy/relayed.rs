@@ -41,7 +41,7 @@ impl Forwarding<'_> {
             return false;
         };
         let Some(sdp) = sdp_of(&self.request) else { return false };
-        let (call_id, to) = (self.request.call_id(), self.request.to_tag());
+        let (call_id, to) = (&*self.route.call, self.request.to_tag());
         // RFC 3262 §5: a PRACK answers what a provisional response offered, or offers anew.
         if self.request.method() == "PRACK" && relay.has_offered(call_id, to) {
             let tags = Tags { offerer: to.unwrap_or_default(), answerer: self.request.from_tag() };
@@ -53,7 +53,7 @@ impl Forwarding<'_> {
         if matches!(self.offer, Offer::Unseen) {
             let offerer = self.request.from_tag().unwrap_or_default();
             let tags = Tags { offerer, answerer: self.request.to_tag() };
-            self.offer = Offer::Seen(relay.offer(self.request.call_id(), tags, sdp).await);
+            self.offer = Offer::Seen(relay.offer(&self.route.call, tags, sdp).await);
         }
         if let Offer::Seen(Some(sdp)) = &self.offer {
             copy.set_body("application/sdp", sdp.clone().into());
@@ -77,7 +77,7 @@ impl Forwarding<'_> {
             _ => self.context.is_answered(),
         };
         let Some(sdp) = sdp_of(response).filter(|_| !is_late) else { return };
-        let call_id = self.request.call_id();
+        let call_id = &self.route.call;
         let sdp = match sdp_of(&self.request) {
             Some(_) if *is_relayed => {
                 relay.answer(call_id, Tags { offerer: from, answerer: Some(to) }, sdp).await
@@ -95,8 +95,8 @@ impl Forwarding<'_> {
 
     /// A call is over, or was none.
     pub(super) fn end_relay(&self) {
-        if let Some(relay) = self.server.relay.clone().filter(|relay| relay.has(self.request.call_id())) {
-            let call_id = self.request.call_id().to_owned();
+        if let Some(relay) = self.server.relay.clone().filter(|relay| relay.has(&self.route.call)) {
+            let call_id = self.route.call.clone();
             tokio::spawn(async move { relay.delete(&call_id).await });
         }
     }
@@ -111,19 +111,19 @@ impl Forwarding<'_> {
 
     fn is_relayed(&self, relay: &Relay, branch: &Branch) -> bool {
         if !self.may_be_relayed(branch) || self.request.is_in_dialog() {
-            return self.may_be_relayed(branch) && relay.has(self.request.call_id());
+            return self.may_be_relayed(branch) && relay.has(&self.route.call);
         }
         let contact = branch.uri.as_deref().and_then(Uri::parse);
         let contact = contact.and_then(|uri| uri.host.trim_matches(['[', ']']).parse().ok());
         // Of another domain nobody knows more than where it is.
         let contact = contact.filter(|_| branch.to == Destination::Device && branch.path.is_empty());
-        relay.has(self.request.call_id())
+        relay.has(&self.route.call)
             || relay.wants(&self.request, self.flow.remote.ip(), (contact, branch.flow.remote.ip()))
     }
 
     /// The same of an offer that comes in an answer.
     fn is_answer_relayed(&self, relay: &Relay, branch: &Branch, answer: &Message) -> bool {
-        let is_known = relay.has(self.request.call_id());
+        let is_known = relay.has(&self.route.call);
         if !self.may_be_relayed(branch) || is_known || self.request.is_in_dialog() {
             return self.may_be_relayed(branch) && is_known;
         }

@@ -97,7 +97,7 @@ impl Forwarding<'_> {
             let of_invite = if self.request.method() == "INVITE" { all } else { self.route.ahead_of_invite };
             let ahead = Ahead { all, of_invite };
             self.server.dialogs.went_ahead(&self.request, ahead, Instant::now());
-            self.server.calls.went_ahead(self.request.call_id(), ahead).await;
+            self.server.calls.went_ahead(&self.request, ahead).await;
         }
     }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
+use dashmap::mapref::entry::Entry;
 use shared_model::{AccountId, Correlation};
 use shared_runtime::{Shutdown, unix_millis};
 use shared_store::{Records, Store};
@@ -26,6 +27,7 @@ use crate::routing::Route;
 
 /// All calls that are up, and where rows go.
 pub(crate) struct Calls {
+    /// By dialog (RFC 3261 §12): whoever knows a Call-ID may call by it, too.
     pub(super) open: DashMap<Box<str>, Open>,
     writer: Option<Writer>,
     pub(crate) charges: Arc<Charges>,
@@ -41,6 +43,13 @@ pub(crate) struct Begun {
     pub(super) from: String,
     pub(super) to: String,
     pub(super) call_id: Box<str>,
+    /// The caller's tag; empty of what an earlier release wrote down.
+    pub(super) tag: Box<str>,
+    /// That of who answered.
+    pub(super) callee_tag: Box<str>,
+    /// How many of the same dialog were up before it: a call that comes back to us on its way is two (§16.3), and none takes the place of
+    /// another, whoever pays for that.
+    pub(super) nth: u32,
     pub(super) caller: Option<AccountId>,
     pub(super) callee: Option<AccountId>,
     pub(super) direction: Direction,
@@ -118,6 +127,9 @@ impl Calls {
             from: cut(from.map_or("", |from| from.uri)),
             to: cut(request.uri()),
             call_id: request.call_id().into(),
+            tag: request.from_tag().unwrap_or_default().into(),
+            callee_tag: Box::default(),
+            nth: 0,
             caller: route.payer().map(|payer| payer.account),
             callee: route.callee.as_ref().map(|callee| callee.account),
             direction,
@@ -141,6 +153,7 @@ impl Calls {
             begun.codecs = agreed;
         }
         begun.trunk = begun.trunk.or_else(|| trunk.map(str::to_owned));
+        begun.callee_tag = response.to_tag().unwrap_or_default().into();
         let session = session_of(response);
         if self.open.len() < MOST {
             let until = now + session;
@@ -155,7 +168,7 @@ impl Calls {
                 taken_up: None,
                 ahead: None,
             };
-            self.open.insert(open.begun.call_id.clone(), open);
+            self.put(open);
         } else {
             tracing::error!("too many calls are up: one gets no row");
         }
@@ -179,39 +192,64 @@ impl Calls {
     }
 
     /// A re-INVITE or UPDATE was answered (RFC 4028 §10).
-    pub(crate) fn refreshed(&self, call_id: &str) {
-        if let Some(mut open) = self.open.get_mut(call_id) {
+    pub(crate) fn refreshed(&self, request: &Message) {
+        if let Some(mut open) = self.key_of(request).and_then(|key| self.open.get_mut(&key)) {
             open.until = Instant::now() + open.session;
         }
     }
 
     /// How far ahead our CSeq is in a call whose carrier asked for proof inside the dialog.
-    pub(crate) fn ahead(&self, call_id: &str) -> Option<Ahead> {
-        self.open.get(call_id)?.ahead
+    pub(crate) fn ahead(&self, request: &Message) -> Option<Ahead> {
+        self.open.get(&self.key_of(request)?)?.ahead
     }
 
-    /// Whether a call is up.
-    pub(crate) fn is_up(&self, call_id: &str) -> bool {
-        self.open.contains_key(call_id)
+    /// Whether the call that a request is in is up.
+    pub(crate) fn is_up(&self, request: &Message) -> bool {
+        self.key_of(request).is_some()
+    }
+
+    fn put(&self, mut open: Open) {
+        loop {
+            match self.open.entry(open.begun.key()) {
+                Entry::Vacant(place) => {
+                    place.insert(open);
+                    return;
+                }
+                Entry::Occupied(_) => open.begun.nth += 1,
+            }
+        }
+    }
+
+    /// The call that a request is in, whichever side sends it. What comes back to us more often ends by its time.
+    pub(super) fn key_of(&self, request: &Message) -> Option<Box<str>> {
+        let [one, other] = [request.from_tag(), request.to_tag()].map(Option::unwrap_or_default);
+        let mut its = (0..SPIRALS).map(|nth| key(request.call_id(), (one, other), nth));
+        let earlier = || {
+            let key = key(request.call_id(), ("", ""), 0);
+            let is_taken_up = self.open.get(&key).is_some_and(|open| open.taken_up.is_some());
+            is_taken_up.then_some(key)
+        };
+        its.find(|key| self.open.contains_key(key)).or_else(earlier)
     }
 
     /// A BYE that came at this instant was answered, or had its time: nobody speaks after it, nor pays (RFC 3261 §15). Ends when the
     /// row is durable.
-    pub(crate) async fn ended(&self, call_id: &str, at: Instant) {
-        let Some((_, open)) = self.open.remove(call_id) else { return };
+    pub(crate) async fn ended(&self, request: &Message, at: Instant) {
+        let Some((_, open)) = self.key_of(request).and_then(|key| self.open.remove(&key)) else { return };
         self.close(open, at, CallResult::Completed).await;
     }
 
-    /// Ends the calls that nobody refreshed, and answers which those were.
-    pub(crate) async fn end_silent(&self, now: Instant) -> Vec<Box<str>> {
+    /// Ends the calls that nobody refreshed, and answers which those were: their Call-IDs and callers' tags.
+    pub(crate) async fn end_silent(&self, now: Instant) -> Vec<(Box<str>, Box<str>)> {
         let silent: Vec<Box<str>> =
             self.open.iter().filter(|open| open.until <= now).map(|open| open.key().clone()).collect();
         let mut ended = Vec::new();
-        for call_id in silent {
-            if let Some((_, open)) = self.open.remove_if(&call_id, |_, open| open.until <= now) {
+        for key in silent {
+            if let Some((_, open)) = self.open.remove_if(&key, |_, open| open.until <= now) {
                 let until = open.taken_up.unwrap_or(open.until);
+                let call = (open.begun.call_id.clone(), open.begun.tag.clone());
                 self.close(open, until, CallResult::Lost).await;
-                ended.push(call_id);
+                ended.push(call);
             }
         }
         ended
@@ -219,7 +257,7 @@ impl Calls {
 
     async fn close(&self, open: Open, at: Instant, result: CallResult) {
         if open.is_kept {
-            self.forget(&open.begun.call_id).await;
+            self.forget(&open.begun.key()).await;
         }
         let length = at.saturating_duration_since(open.since);
         let cost = if open.begun.charge.is_some() { open.begun.rate.cost(length) } else { Money::ZERO };
@@ -268,6 +306,20 @@ impl Calls {
     }
 }
 
+impl Begun {
+    pub(super) fn key(&self) -> Box<str> {
+        key(&self.call_id, (&self.tag, &self.callee_tag), self.nth)
+    }
+}
+
+/// That of what an earlier release wrote down, which knew no tags, is the Call-ID.
+fn key(call_id: &str, tags: (&str, &str), nth: u32) -> Box<str> {
+    match (tags, nth) {
+        (("", ""), 0) => call_id.into(),
+        ((one, other), nth) => format!("{call_id}\0{}\0{}\0{nth}", one.min(other), one.max(other)).into(),
+    }
+}
+
 /// How long a call lasts without a refresh; half again as long, for a refresher may be late.
 fn session_of(response: &Message) -> Duration {
     let interval =
@@ -282,6 +334,8 @@ fn cut(text: &str) -> String {
 
 /// Calls that are up; each takes less than a kilobyte.
 const MOST: usize = 200_000;
+/// Rows of one dialog that its requests are looked for in.
+const SPIRALS: u32 = 8;
 /// Calls are taken for over after this.
 const LONGEST: Duration = Duration::from_secs(12 * 3_600);
 /// Bytes of a URI in a row.

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use shared_model::{AccountId, Correlation};
 use shared_runtime::unix_millis;
 use shared_store::{RecordChange, StoreError};
+use sip_core::Message;
 
 use super::calls::{Begun, Calls, Open};
 use super::record::{Direction, OWNER};
@@ -28,8 +29,8 @@ use crate::numbers::Rate;
 pub(super) struct Gone(Mutex<Vec<Box<str>>>);
 
 impl Gone {
-    pub(super) fn put(&self, call_id: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(call_id.into());
+    pub(super) fn put(&self, call: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(call.into());
     }
 
     fn take(&self) -> Vec<Box<str>> {
@@ -46,6 +47,12 @@ struct Kept {
     from: String,
     to: String,
     call_id: String,
+    #[serde(default)]
+    tag: String,
+    #[serde(default)]
+    callee_tag: String,
+    #[serde(default)]
+    nth: u32,
     caller: Option<AccountId>,
     callee: Option<AccountId>,
     direction: Direction,
@@ -72,19 +79,18 @@ impl Calls {
         let due: Vec<Box<str>> =
             self.open.iter().filter(|open| is_due(open)).map(|open| open.key().clone()).collect();
         for due in due.chunks(TOGETHER) {
-            let changes: Vec<_> = due.iter().filter_map(|call_id| self.change(call_id)).collect();
+            let changes: Vec<_> = due.iter().filter_map(|call| self.change(call)).collect();
             match records.commit(OWNER, &changes).await {
-                Ok(_) => due.iter().for_each(|call_id| self.note_kept(call_id)),
+                Ok(_) => due.iter().for_each(|call| self.note_kept(call)),
                 Err(error) => tracing::warn!(%error, "calls that are up cannot be written down"),
             }
         }
         let gone = self.gone.take();
         for gone in gone.chunks(TOGETHER) {
-            let changes: Vec<_> =
-                gone.iter().map(|call_id| RecordChange::delete(UP, &key(call_id))).collect();
+            let changes: Vec<_> = gone.iter().map(|call| RecordChange::delete(UP, &place(call))).collect();
             if let Err(error) = records.commit(OWNER, &changes).await {
                 tracing::warn!(%error, "calls that are over cannot be forgotten");
-                gone.iter().for_each(|call_id| self.gone.put(call_id));
+                gone.iter().for_each(|call| self.gone.put(call));
             }
         }
     }
@@ -105,8 +111,8 @@ impl Calls {
         }
     }
 
-    fn change(&self, call_id: &str) -> Option<RecordChange> {
-        let open = self.open.get(call_id)?;
+    fn change(&self, call: &str) -> Option<RecordChange> {
+        let open = self.open.get(call)?;
         let begun = &open.begun;
         let kept = Kept {
             began: begun.began,
@@ -115,6 +121,9 @@ impl Calls {
             from: begun.from.clone(),
             to: begun.to.clone(),
             call_id: begun.call_id.to_string(),
+            tag: begun.tag.to_string(),
+            callee_tag: begun.callee_tag.to_string(),
+            nth: begun.nth,
             caller: begun.caller,
             callee: begun.callee,
             direction: begun.direction,
@@ -126,51 +135,53 @@ impl Calls {
             is_left_message: begun.is_left_message,
             ahead: open.ahead,
         };
-        Some(RecordChange::put(UP, &key(call_id), &serde_json::to_vec(&kept).ok()?))
+        Some(RecordChange::put(UP, &place(call), &serde_json::to_vec(&kept).ok()?))
     }
 
     /// Notes that a request went to the carrier with a CSeq that is so far ahead. Ends when another process would know, or the store had
     /// its time: the request waits meanwhile. Who is killed before the next round leaves an old count.
-    pub(crate) async fn went_ahead(&self, call_id: &str, ahead: Ahead) {
-        if !self.count_on(call_id, ahead) {
+    pub(crate) async fn went_ahead(&self, request: &Message, ahead: Ahead) {
+        let Some(call) = self.key_of(request) else { return };
+        let call = &*call;
+        if !self.count_on(call, ahead) {
             return;
         }
-        let change = self.change(call_id);
+        let change = self.change(call);
         match tokio::time::timeout(PATIENCE, self.records.commit(OWNER, change.as_slice())).await {
-            Ok(Ok(_)) => self.note_kept(call_id),
+            Ok(Ok(_)) => self.note_kept(call),
             Ok(Err(error)) => tracing::warn!(%error, "the count of a call cannot be written down"),
             Err(_) => tracing::warn!("the store takes long for the count of a call"),
         }
         // Whether it was written or not: a call that ended meanwhile must not be taken up again.
-        if !self.is_up(call_id) {
-            self.gone.put(call_id);
+        if !self.open.contains_key(call) {
+            self.gone.put(call);
         }
     }
 
     /// Whether the call is up. From now on it may be written down; until it surely is, the next round has it to do.
-    fn count_on(&self, call_id: &str, ahead: Ahead) -> bool {
-        let Some(mut open) = self.open.get_mut(call_id) else { return false };
+    fn count_on(&self, call: &str, ahead: Ahead) -> bool {
+        let Some(mut open) = self.open.get_mut(call) else { return false };
         open.ahead = Some(open.ahead.unwrap_or_default().max(ahead));
         (open.is_kept, open.is_changed) = (true, true);
         true
     }
 
     /// Forgets a call before it is paid and gets its row, so that another process does neither again.
-    pub(super) async fn forget(&self, call_id: &str) {
-        if let Err(error) = self.records.take(OWNER, UP, &key(call_id)).await {
+    pub(super) async fn forget(&self, call: &str) {
+        if let Err(error) = self.records.take(OWNER, UP, &place(call)).await {
             tracing::warn!(%error, "a call that is over cannot be forgotten");
-            self.gone.put(call_id);
+            self.gone.put(call);
         }
     }
 
     /// A call that ended while it was written down is gone with the next round.
-    fn note_kept(&self, call_id: &str) {
-        match self.open.get_mut(call_id) {
+    fn note_kept(&self, call: &str) {
+        match self.open.get_mut(call) {
             Some(mut open) => {
                 open.is_kept = true;
                 open.is_changed = false;
             }
-            None => self.gone.put(call_id),
+            None => self.gone.put(call),
         }
     }
 
@@ -190,6 +201,9 @@ impl Calls {
             from: kept.from,
             to: kept.to,
             call_id: kept.call_id.into(),
+            tag: kept.tag.into(),
+            callee_tag: kept.callee_tag.into(),
+            nth: kept.nth,
             caller: kept.caller,
             callee: kept.callee,
             direction: kept.direction,
@@ -205,13 +219,13 @@ impl Calls {
         let until = now + session;
         let (is_kept, is_changed) = (true, false);
         let open = Open { begun, answered, since, until, session, is_kept, is_changed, taken_up, ahead };
-        self.open.insert(open.begun.call_id.clone(), open);
+        self.open.insert(open.begun.key(), open);
     }
 }
 
 /// Call-IDs may be long; keys of a store may not.
-fn key(call_id: &str) -> String {
-    Correlation::of_call(call_id).to_string()
+fn place(call: &str) -> String {
+    Correlation::of_call(call).to_string()
 }
 
 /// The collection of records.
@@ -230,7 +244,7 @@ mod tests {
     use crate::routing::Route;
     use shared_runtime::Shutdown;
     use shared_store::Store;
-    use sip_core::{Message, Name};
+    use sip_core::Name;
 
     fn calls(store: &Store, shutdown: &Shutdown) -> Calls {
         let (calls, writing) = Calls::new(store, 100, "EUR".to_owned(), shutdown);
@@ -238,13 +252,25 @@ mod tests {
         calls
     }
 
+    /// What alice says in a call.
+    fn of(call_id: &str) -> Message {
+        let mut request = Message::request("INVITE", "sip:bob@x");
+        request.push(Name::From, "<sip:alice@x>;tag=1");
+        request.push(Name::To, "<sip:bob@x>;tag=2");
+        request.push(Name::CallId, call_id);
+        request
+    }
+
     fn up(calls: &Calls, call_id: &str) {
-        let mut invite = Message::request("INVITE", "sip:bob@x");
-        invite.push(Name::From, "<sip:alice@x>;tag=1");
-        invite.push(Name::To, "<sip:bob@x>");
-        invite.push(Name::CallId, call_id);
+        begin(calls, &of(call_id));
+    }
+
+    /// The call that a request is in.
+    fn begin(calls: &Calls, within: &Message) {
+        let mut invite = within.clone();
+        invite.set(Name::To, "<sip:bob@x>");
         let begun = calls.begin(&invite, &mut Route::default()).unwrap();
-        calls.answered(begun, &Message::response(&invite, 200, ""), None);
+        calls.answered(begun, &Message::response(within, 200, ""), None);
     }
 
     #[tokio::test]
@@ -255,19 +281,19 @@ mod tests {
         up(&killed, "old");
         up(&killed, "over");
         killed.keep(later, false).await;
-        killed.ended("over", Instant::now()).await;
+        killed.ended(&of("over"), Instant::now()).await;
         killed.keep(later, false).await;
         up(&killed, "young");
         killed.keep(Instant::now(), false).await;
-        killed.went_ahead("old", Ahead { all: 3, of_invite: 1 }).await;
-        killed.went_ahead("old", Ahead { all: 2, of_invite: 2 }).await;
+        killed.went_ahead(&of("old"), Ahead { all: 3, of_invite: 1 }).await;
+        killed.went_ahead(&of("old"), Ahead { all: 2, of_invite: 2 }).await;
         drop(killed);
 
         let next = calls(&store, &shutdown);
         next.restore().await.unwrap();
-        assert_eq!(next.ahead("old"), Some(Ahead { all: 3, of_invite: 2 }));
+        assert_eq!(next.ahead(&of("old")), Some(Ahead { all: 3, of_invite: 2 }));
         for call_id in ["old", "over", "young"] {
-            next.ended(call_id, Instant::now()).await;
+            next.ended(&of(call_id), Instant::now()).await;
         }
         assert!(store.records.list(OWNER, UP, None, 10).await.unwrap().is_empty(), "paid once");
         let rows = page(&*store.archive, None, None).await.unwrap().0;
@@ -276,6 +302,69 @@ mod tests {
         let completed = CallResult::Completed;
         assert_eq!(rows, [("over", completed, "sip:alice@x"), ("old", completed, "sip:alice@x")]);
         next.keep(later, false).await;
+        assert!(store.records.list(OWNER, UP, None, 10).await.unwrap().is_empty());
+    }
+
+    /// Whoever knows a Call-ID may call by it, and pays nobody's bill with that, nor ends one.
+    #[tokio::test]
+    async fn two_calls_of_one_call_id_have_a_row_each() {
+        let (store, shutdown) = (Store::open("memory:").await.unwrap(), Shutdown::new());
+        let calls = calls(&store, &shutdown);
+        up(&calls, "same");
+        let mut second = of("same");
+        second.set(Name::From, "<sip:carol@x>;tag=3");
+        begin(&calls, &second);
+        calls.keep(Instant::now() + 2 * YOUNG, false).await;
+        assert_eq!(store.records.list(OWNER, UP, None, 10).await.unwrap().len(), 2);
+        calls.ended(&second, Instant::now()).await;
+        assert!(calls.is_up(&of("same")) && !calls.is_up(&second));
+        let mut bye = of("same");
+        bye.set(Name::From, "<sip:bob@x>;tag=2");
+        bye.set(Name::To, "<sip:alice@x>;tag=4");
+        assert!(!calls.is_up(&bye), "a stranger's tag");
+        bye.set(Name::To, "<sip:alice@x>;tag=1");
+        calls.ended(&bye, Instant::now()).await;
+        let rows = page(&*store.archive, None, None).await.unwrap().0;
+        let from: Vec<_> = rows.iter().map(|row| row.from.as_str()).collect();
+        assert_eq!(from, ["sip:carol@x", "sip:alice@x"]);
+        assert!(store.records.list(OWNER, UP, None, 10).await.unwrap().is_empty());
+    }
+
+    /// Whose two calls have the same Call-ID and tags pays both: neither takes the place of the other, here or after a restart.
+    #[tokio::test]
+    async fn two_calls_of_one_dialog_have_a_row_each() {
+        let (store, shutdown) = (Store::open("memory:").await.unwrap(), Shutdown::new());
+        let killed = calls(&store, &shutdown);
+        up(&killed, "same");
+        up(&killed, "same");
+        killed.keep(Instant::now() + 2 * YOUNG, false).await;
+        drop(killed);
+        let next = calls(&store, &shutdown);
+        next.restore().await.unwrap();
+        next.ended(&of("same"), Instant::now()).await;
+        assert!(next.is_up(&of("same")));
+        next.ended(&of("same"), Instant::now()).await;
+        assert!(!next.is_up(&of("same")));
+        assert_eq!(page(&*store.archive, None, None).await.unwrap().0.len(), 2);
+        assert!(store.records.list(OWNER, UP, None, 10).await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_call_that_an_earlier_release_wrote_down_is_found() {
+        let (store, shutdown) = (Store::open("memory:").await.unwrap(), Shutdown::new());
+        let earlier = calls(&store, &shutdown);
+        up(&earlier, "old");
+        let change = earlier.change(&earlier.key_of(&of("old")).unwrap()).unwrap();
+        let mut kept: serde_json::Value = serde_json::from_slice(change.value.as_deref().unwrap()).unwrap();
+        for unknown in ["tag", "callee_tag", "nth"] {
+            kept.as_object_mut().unwrap().remove(unknown);
+        }
+        let value = serde_json::to_vec(&kept).unwrap();
+        store.records.commit(OWNER, &[RecordChange::put(UP, &place("old"), &value)]).await.unwrap();
+        let next = calls(&store, &shutdown);
+        next.restore().await.unwrap();
+        next.ended(&of("old"), Instant::now()).await;
+        assert!(!next.is_up(&of("old")));
         assert!(store.records.list(OWNER, UP, None, 10).await.unwrap().is_empty());
     }
 }

@@ -59,7 +59,7 @@ async fn served_at(carrier: &str, cost: CostConfig, behind: Behind) -> (Served, 
     (served, alice)
 }
 
-fn call(from: &Phone, dialled: &str) -> Message {
+pub(crate) fn call(from: &Phone, dialled: &str) -> Message {
     let uri = format!("sip:{dialled}@{DOMAIN}");
     from.request("INVITE", &uri, &uri)
 }
@@ -82,7 +82,7 @@ async fn answered(alice: &Phone, carrier: &Phone, dialled: &str) -> (Message, Me
     (sent, ok)
 }
 
-async fn hang_up(alice: &Phone, carrier: &Phone, (sent, ok): &(Message, Message)) {
+pub(crate) async fn hang_up(alice: &Phone, carrier: &Phone, (sent, ok): &(Message, Message)) {
     alice.send(&alice.in_dialog("BYE", 9_000, sent, ok)).await;
     let bye = carrier.expect("BYE").await;
     carrier.respond(&bye, 200).await;

@@ -28,6 +28,7 @@ mod reg_event;
 mod registrations;
 mod relays;
 mod rooms;
+mod same_call_id;
 mod sips;
 mod stir;
 mod suspension;

@@ -275,6 +275,8 @@ async fn what_was_counted_on_before_the_answer_counts_after_it() {
     let story = async {
         let invite = carrier.expect("INVITE").await;
         let mut early = answer(&invite, 183, &carrier);
+        // Of another tag there is another dialog, with numbers of its own (RFC 3261 §12).
+        early.set(Name::To, answer(&invite, 200, &carrier).value(Name::To).unwrap());
         early.push(Name::Require, "100rel");
         early.push_other("RSeq", "7");
         carrier.send(&early).await;
