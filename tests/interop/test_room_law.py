@@ -242,6 +242,14 @@ def test_an_administrator_mutes_and_removes_by_the_api(service, legs):
         roles = {one["nick"]: one["role"] for one in (await ask("GET", ""))[1]["occupants"]}
         assert roles == {"alice": "moderator", "bob": "visitor"}, roles
         for name in ("bob", "carol"):
+            assert (await ask("POST", "/moderation", deed="unmute", call=there[name]["call"]))[0] == 204
+        for _ in range(100):
+            again = await heard()
+            if again["bob"]["audio"] == again["carol"]["audio"] == before:
+                break
+            await asyncio.sleep(0.05)
+        assert again["bob"]["audio"] == again["carol"]["audio"] == before, again
+        for name in ("bob", "carol"):
             assert (await ask("POST", "/moderation", deed="kick", call=there[name]["call"]))[0] == 204
         assert await asyncio.to_thread(bobs.is_hung_up) and await asyncio.to_thread(carols.is_hung_up)
         await alice.saw(is_gone("bob", 307), "that bob is removed from the chat")
@@ -256,7 +264,7 @@ def test_a_program_calls_somebody_into_the_room_and_has_it_recorded(tmp_path):
     recordings = tmp_path / "recordings"
     recordings.mkdir()
     service = Service(tmp_path, CUSAX_CONFERENCE__RECORDINGS=str(recordings)).start()
-    service.add("alice", "bob")
+    service.add("alice", "bob", "carol")
     service.run("room", "add", ROOM, "--owner", "alice@localhost")
     api = Api(service, "account:write", "alice", "bob")
 
@@ -288,12 +296,19 @@ def test_a_program_calls_somebody_into_the_room_and_has_it_recorded(tmp_path):
                 break
             await asyncio.sleep(0.05)
         assert [one.suffix for one in recordings.iterdir()] == [".ogg"]
+        # The same from the chat, of somebody who is not in it.
+        alice.send_message(mto=ROOM, mbody=f"/call carol@{service.domain}", mtype="groupchat")
+        invite = await asyncio.to_thread(carol.receive, "INVITE")
+        carol.respond(invite, "200 OK", SDP)
+        await asyncio.to_thread(carol.receive, "ACK")
+        await alice.got(lambda m: "carol" in m["body"] and m["body"].endswith("is in the call."), "that carol was called")
         await alice.close()
 
-    bob = Agent("bob", Udp(service))
+    bob, carol = Agent("bob", Udp(service)), Agent("carol", Udp(service))
     try:
-        assert bob.register().word == "200"
+        assert bob.register().word == "200" and carol.register().word == "200"
         asyncio.run(story())
     finally:
         bob.close()
+        carol.close()
         service.stop()

@@ -36,7 +36,11 @@ impl Conference {
             }
             (Deed::Mute | Deed::Unmute, None) => self.participants[at].is_silenced = deed == Deed::Mute,
         }
-        let is_in_chat = jid.as_ref().is_some_and(|jid| self.follow_in_chat(jid, deed));
+        if let Some(jid) = &jid {
+            self.follow_in_chat(jid, deed);
+        }
+        let mut occupants = self.snapshot.iter().flat_map(|room| &room.occupants);
+        let is_in_chat = occupants.any(|it| jid.as_ref() == Some(&it.jid));
         let voice = self.voice(jid.as_ref());
         let meant: Vec<usize> = match &jid {
             Some(jid) => {
@@ -51,26 +55,25 @@ impl Conference {
             self.seat_anew(at);
             self.tell_changed(at);
         }
-        // What the chat gives is heard of as a fact.
+        // To whom is in the chat it gives a voice, which is heard of as a fact, often later than this.
         if deed == Deed::Unmute && voice == Voice::Revoked && !is_in_chat {
             return Err(ModerationError::Refused("the room is moderated: a voice is given in its chat"));
         }
         Ok(())
     }
 
-    /// What was done to somebody in the call is done to them in the chat, by its own law; false if they are not there, or the operator does not
-    /// want it.
-    pub(super) fn follow_in_chat(&self, jid: &BareJid, deed: Deed) -> bool {
+    /// What was done to somebody in the call is done to them in the chat, by its own law, if they are there and the operator wants it.
+    pub(super) fn follow_in_chat(&self, jid: &BareJid, deed: Deed) {
         let parts = self.focus.parts();
         let is_wanted = match deed {
             Deed::Kick => parts.config.kick_from_chat,
             Deed::Mute | Deed::Unmute => parts.config.mute_in_chat,
         };
-        let Some(chat) = parts.chat.clone().filter(|_| is_wanted) else { return false };
+        let Some(chat) = parts.chat.clone().filter(|_| is_wanted) else { return };
         let occupants = self.snapshot.iter().flat_map(|room| &room.occupants);
         let nicks: BTreeSet<String> =
             occupants.filter(|it| it.jid == *jid).map(|it| it.nick.clone()).collect();
-        let (room, is_there) = (self.room.clone(), !nicks.is_empty());
+        let room = self.room.clone();
         parts.shutdown.spawn(async move {
             for nick in nicks {
                 match chat.moderate(&room, &nick, deed).await {
@@ -81,6 +84,5 @@ impl Conference {
                 }
             }
         });
-        is_there
     }
 }
