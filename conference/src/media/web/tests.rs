@@ -47,6 +47,17 @@ impl Browser {
         Some(datagram[..length].to_vec())
     }
 
+    /// Checks until the leg knows where this browser is, one check at a time: more than the port reads would take the
+    /// place of what comes after them.
+    fn prove(&self, wire: &mut WebWire, is_nominated: bool) {
+        let ours = wire.ours().clone();
+        while wire.target().is_none() {
+            self.send(&ice::tests::check(&ours.name, &ours.password, is_nominated));
+            self.receive();
+            wire.next();
+        }
+    }
+
     /// As a browser does: what is not answered is sent again.
     fn shake(&mut self) -> Crypto {
         let (socket, port) = (&self.socket, self.port);
@@ -93,12 +104,8 @@ fn browsers_on_one_port_prove_themselves_and_get_keys_of_their_own() {
         .map(|_| {
             let (mut wire, mut browser) = (port.open(shared_runtime::random), Browser::new(port.local));
             wire.begin(browser.peer());
-            let ours = wire.ours().clone();
             // The port hears of the leg a little later than the browser may.
-            while wire.target().is_none() {
-                browser.send(&ice::tests::check(&ours.name, &ours.password, true));
-                wire.next();
-            }
+            browser.prove(&mut wire, true);
             let there = browser.shake();
             let here = until(&mut wire, |event| match event {
                 Event::Keys(keys) => Some(keys),
@@ -132,10 +139,7 @@ fn who_does_not_know_the_password_gets_nothing_and_brings_nothing() {
     stranger.send(&ice::tests::check(&ours.name, "guessed", true));
     stranger.send(&[0x80, 111, 0, 1, 0, 0, 0, 1, 0, 0, 0, 9]);
     stranger.send(b"\x16\xfe\xff");
-    while wire.target().is_none() {
-        browser.send(&ice::tests::check(&ours.name, &ours.password, false));
-        wire.next();
-    }
+    browser.prove(&mut wire, false);
     assert_eq!(wire.target(), browser.socket.local_addr().ok());
     stranger.socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
     assert!(stranger.socket.recv(&mut [0; 100]).is_err(), "no answer");
@@ -185,11 +189,7 @@ fn a_forged_source_takes_no_address_of_another_leg() {
     let mut wires = browsers.each_ref().map(|browser| {
         let mut wire = port.open(shared_runtime::random);
         wire.begin(browser.peer());
-        let ours = wire.ours().clone();
-        while wire.target().is_none() {
-            browser.send(&ice::tests::check(&ours.name, &ours.password, true));
-            wire.next();
-        }
+        browser.prove(&mut wire, true);
         wire
     });
     let [victim, _] = &browsers;
@@ -320,11 +320,7 @@ fn another_certificate_than_was_signalled_is_told_when_there_is_room() {
     let (mut wire, mut browser) = (port.open(shared_runtime::random), Browser::new(port.local));
     let fingerprint = Identity::new().unwrap().fingerprint.clone();
     wire.begin(Peer { fingerprint, ..browser.peer() });
-    let ours = wire.ours().clone();
-    while wire.target().is_none() {
-        browser.send(&ice::tests::check(&ours.name, &ours.password, true));
-        wire.next();
-    }
+    browser.prove(&mut wire, true);
     // Nobody reads what comes before keys.
     (0..2 * INBOX).for_each(|_| browser.send(&[0x80, 111, 0, 1, 0, 0, 0, 1, 0, 0, 0, 9, 1, 2, 3]));
     let to = port.local;
