@@ -1,13 +1,14 @@
 //! `/call bob` in a room: people are called into the room's call — RFC 4579 §5.5 asked for from the chat.
 //!
-//! In    what stands after `/call` in the message of an occupant with voice: nicks, addresses (a JID or an AOR) and numbers.
+//! In    what stands after `/call` in the message of an occupant with voice: nicks, addresses (a JID or an
+//!       AOR), numbers, and names of the asker's domain.
 //! Out   calls that the focus makes, by the rights of a REFER to it; who asked, and nobody else, is told of each what it came to.
 //! Errors askers without an account here, words that name nobody, more than [`MOST`] of them, and what the focus refuses, in words to who asked.
 
 use std::sync::Arc;
 
 use shared_auth::AccountCard;
-use shared_model::{CallOutError, RoomAddress};
+use shared_model::{BareJid, CallOutError, RoomAddress};
 use shared_store::StoreError;
 use xmpp_core::{Element, Jid, Kind, Stanza, ns};
 
@@ -73,11 +74,18 @@ async fn attempt(server: &Server, room: &RoomAddress, call: &CallOut) -> Result<
 
 /// Where a word leads.
 async fn uri(server: &Server, call: &CallOut, asker: &AccountCard) -> Result<Option<String>, StoreError> {
-    if let Some(occupant) = &call.occupant {
-        let card = server.account(occupant).await?;
-        return Ok(card.filter(|card| !card.aor.as_str().is_empty()).map(|card| card.aor.to_sip_uri()));
-    }
-    server.auth.directory.uri_of(&call.word, &asker.aor.host()).await
+    let directory = &server.auth.directory;
+    let card = if let Some(occupant) = &call.occupant {
+        server.account(occupant).await?
+    } else if let known @ Some(_) = directory.uri_of(&call.word, &asker.aor.host()).await? {
+        return Ok(known);
+    } else if let Ok(jid) = format!("{}@{}", call.word, asker.jid.domain()).parse::<BareJid>() {
+        // Somebody of the asker's own domain, by their name alone.
+        directory.by_jid(&jid).await?
+    } else {
+        None
+    };
+    Ok(card.filter(|card| !card.aor.as_str().is_empty()).map(|card| card.aor.to_sip_uri()))
 }
 
 /// A word of the room to one client alone.

@@ -128,6 +128,7 @@ async fn who_is_named_after_the_command_call_is_called_and_the_asker_alone_is_to
     for (word, uri) in [
         ("Alice", "sip:alice@sip.example.org"),
         ("xmpp:carol@example.org", "sip:carol@sip.example.org"),
+        ("carol", "sip:carol@sip.example.org"),
         ("sip:dan@other.example", "sip:dan@other.example"),
         ("+49-30-123", "sip:+4930123@sip.example.org"),
     ] {
