@@ -6,9 +6,9 @@ use crate::xml::Element;
 /// One `<item/>`.
 #[derive(Debug, Clone, Default)]
 pub struct Item<'a> {
-    /// Word of XEP-0045 §5.2.
+    /// Word of XEP-0045 §5.2; empty where it is not known.
     pub affiliation: &'a str,
-    /// Word of XEP-0045 §5.1.
+    /// Word of XEP-0045 §5.1; empty where it is not known.
     pub role: &'a str,
     /// The real address, where it may be seen.
     pub jid: Option<&'a str>,
@@ -24,8 +24,8 @@ impl Item<'_> {
     /// Prints into the namespace `ns`, that of users or that of admins.
     pub fn to_element(&self, ns: &str) -> Element {
         let item = Element::new("item", ns)
-            .with("affiliation", self.affiliation)
-            .with("role", self.role)
+            .with_some("affiliation", said(self.affiliation))
+            .with_some("role", said(self.role))
             .with_some("jid", self.jid)
             .with_some("nick", self.nick)
             .children_from(self.actor.map(|nick| Element::new("actor", ns).with("nick", nick)));
@@ -34,6 +34,10 @@ impl Item<'_> {
             None => item,
         }
     }
+}
+
+fn said(word: &str) -> Option<&str> {
+    Some(word).filter(|word| !word.is_empty())
 }
 
 /// `<x xmlns='…muc#user'/>` with an item and status codes in order (XEP-0045 §15.6).

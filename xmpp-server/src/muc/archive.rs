@@ -17,7 +17,8 @@ use crate::server::Server;
 pub(crate) async fn answer(server: &Server, owner: &Jid, iq: &Stanza, question: Question, sees_jids: bool) {
     let show = |entry: &Entry, message: Stanza| {
         let content = message.children().into_iter().filter(|child| child.ns != ns::MUC_USER);
-        let item = Item { affiliation: "none", role: "none", jid: Some(&entry.with), ..Item::default() };
+        // What they were when they said it is not kept.
+        let item = Item { jid: Some(&entry.with), ..Item::default() };
         let real = (sees_jids && !entry.with.is_empty()).then(|| user(Some(&item), &[]));
         let content: Vec<_> = content.chain(real).collect();
         let from = message.from.clone();

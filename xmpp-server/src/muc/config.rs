@@ -232,13 +232,15 @@ impl RoomConfig {
         for field in &form.fields {
             next.set(field, most_history)?;
         }
-        let secret =
-            form.value("muc#roomconfig_roomsecret").map(short).transpose()?.filter(|s| !s.is_empty());
+        let secret = form.fields.iter().find(|field| field.var == "muc#roomconfig_roomsecret");
+        let given = secret.and_then(|secret| secret.values.first()).filter(|secret| !secret.is_empty());
+        let is_blank = secret.is_some() && given.is_none();
+        let secret = given.map(|secret| short(secret)).transpose()?;
         match form.truth("muc#roomconfig_passwordprotectedroom") {
             Some(false) => next.password = None,
             Some(true) => {
                 next.password = secret.or(next.password.take());
-                if next.password.is_none() {
+                if is_blank || next.password.is_none() {
                     return Err(bad("a room that asks for a password needs one"));
                 }
             }
@@ -394,6 +396,10 @@ mod tests {
     fn a_password_is_needed_where_one_is_asked() {
         let form = submit("muc#roomconfig_passwordprotectedroom", &["1"]);
         assert!(RoomConfig::default().submitted(&form, 200).is_err());
+        let secret = RoomConfig { password: Some("cauldronburn".to_owned()), ..RoomConfig::default() };
+        assert_eq!(secret.submitted(&form, 200).unwrap(), secret, "it stays");
+        let blank = form.with(Field::new("muc#roomconfig_roomsecret", "", "", ""));
+        assert!(secret.submitted(&blank, 200).is_err(), "XEP-0045 section 10.1.3");
     }
 
     #[test]

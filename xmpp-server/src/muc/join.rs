@@ -24,6 +24,13 @@ impl Room {
         out: &mut Effects,
     ) -> Result<(), StanzaError> {
         match stanza.type_.as_deref() {
+            // §10.1.3: who made the room leaves it before it was configured.
+            Some("unavailable")
+                if self.is_locked && self.occupants.len() == 1 && self.occupant(from).is_some() =>
+            {
+                self.destroy(&Element::new("destroy", ns::MUC_OWNER), now, out);
+                Ok(())
+            }
             Some("unavailable") => {
                 let farewell = own_elements(stanza);
                 let (farewell, id) = (farewell.as_slice(), stanza.id.as_deref());

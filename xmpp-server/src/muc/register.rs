@@ -5,7 +5,7 @@
 //!       there are none, those outside.
 //! State reserved nicks and requests, kept with the room. Nobody else enters under a reserved nick (§7.2.8).
 //! Errors `not-allowed` in a members-only room that is not shown, `conflict` for a nick of another's, `jid-malformed` for
-//!        one that cannot be, `forbidden` for who is banned, and for who decides and is no admin.
+//!        one that cannot be, `bad-request` for what is no such form, `forbidden` for who is banned, and for who decides and is no admin.
 
 use shared_model::Affiliation;
 use xmpp_core::payload::disco::Info;
@@ -55,14 +55,13 @@ impl Room {
             return Ok(());
         }
         self.may_register(from)?;
-        let form = query.find("x", ns::FORM).and_then(Form::parse);
-        let nick = match &form {
-            Some(form) if form.type_ == "cancel" => return Ok(()),
-            Some(form) => form.value("muc#register_roomnick").map(str::to_owned),
-            None => query.text_of("username").or_else(|| query.text_of("nick")),
-        };
-        let nick = nick.filter(|nick| !nick.trim().is_empty()).ok_or(ErrorKind::BadRequest)?;
-        let nick = self.free_nick(from, &nick)?;
+        let form = query.find("x", ns::FORM).and_then(Form::parse).ok_or(ErrorKind::BadRequest)?;
+        if form.type_ == "cancel" {
+            return Ok(());
+        }
+        let is_ours = form.type_ == "submit" && form.value("FORM_TYPE") == Some(REGISTRATION);
+        let nick = form.value("muc#register_roomnick").filter(|nick| is_ours && !nick.trim().is_empty());
+        let nick = self.free_nick(from, nick.ok_or(ErrorKind::BadRequest)?)?;
         if self.config.members_only && self.affiliation(from) == Affiliation::None {
             return self.request_membership(from, nick, out);
         }

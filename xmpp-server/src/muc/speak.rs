@@ -23,7 +23,9 @@ impl Room {
         out: &mut Effects,
     ) -> Result<(), StanzaError> {
         if message.is_type("groupchat") {
-            let speaker = self.occupant(from).cloned().ok_or(ErrorKind::NotAcceptable)?;
+            // §17.2, rule 3: officially a locked room is not there yet.
+            let stranger = if self.is_locked { ErrorKind::ItemNotFound } else { ErrorKind::NotAcceptable };
+            let speaker = self.occupant(from).cloned().ok_or(stranger)?;
             let children = message.children();
             let has = |name: &str| children.iter().any(|child| child.is(name, ns::CLIENT));
             // §8.1: a subject alone changes the subject; with a body or thread it is but a message.

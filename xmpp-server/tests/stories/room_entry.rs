@@ -78,6 +78,13 @@ async fn an_unlocked_room_is_needed_for_everything_but_owning_it() {
     bob.send(&format!("<message to='{ROOM}' id='m1'><x xmlns='jabber:x:data' type='submit'/></message>"))
         .await;
     assert!(bob.expect(&["id='m1'"]).await.contains("item-not-found"));
+    bob.send(&format!("<message type='groupchat' to='{ROOM}' id='m2'><body>hi</body></message>")).await;
+    assert!(bob.expect(&["id='m2'"]).await.contains("item-not-found"));
+    // §10.1.3: whoever leaves it unconfigured hears that it is no more.
+    alice.send(&format!("<presence type='unavailable' to='{ROOM}/Alice'/>")).await;
+    let gone = alice.expect(&["<presence", "type='unavailable'", "110"]).await;
+    assert!(gone.contains("<destroy"), "{gone}");
+    alice.enter(ROOM, "Alice").await;
     alice.ask("set", ROOM, INSTANT).await;
     assert!(bob.ask("get", ROOM, INFO).await.contains("muc_open"));
 }

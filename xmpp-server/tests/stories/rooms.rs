@@ -350,6 +350,12 @@ async fn who_registers_is_a_member_with_a_nick_of_their_own() {
              <value>http://jabber.org/protocol/muc#register</value></field><field var='muc#register_roomnick'><value>{nick}</value></field></x></query>"
         )
     };
+    for other in [
+        "<query xmlns='jabber:iq:register'><username>B</username></query>".to_owned(),
+        register("B").replace("muc#register<", "muc#roomconfig<"),
+    ] {
+        assert!(bob.ask("set", room, &other).await.contains("<bad-request"), "{other}");
+    }
     assert!(bob.ask("set", room, &register("A")).await.contains("conflict"), "somebody has it");
     assert!(bob.ask("set", room, &register("B")).await.contains("type='result'"));
     let registered = bob.ask("get", room, query).await;
