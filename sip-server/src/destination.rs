@@ -316,7 +316,14 @@ async fn at_devices(
     let callee = Arc::new(account.filter(|account| account.enabled).ok_or(Nowhere::Nobody)?);
     let devices = server.reach().find(&callee, device, unix_millis()).await?;
     if devices.is_empty() {
-        return Err(Nowhere::Offline);
+        // RFC 5627 §5.1: a temporary GRUU is no address of ours any more when its registration is over.
+        let is_over = match device {
+            Some(device @ Device::Temporary(..)) => {
+                !server.reach().knows(&callee, device, unix_millis()).await?
+            }
+            _ => false,
+        };
+        return Err(if is_over { Nowhere::Nobody } else { Nowhere::Offline });
     }
     let Devices { groups, asleep } = devices;
     Ok(Found { groups, asleep, callee: Some(callee), device: device.cloned(), outside: None })

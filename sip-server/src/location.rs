@@ -154,6 +154,17 @@ impl Reach<'_> {
         Ok(Devices { groups, asleep: asleep.into_iter().map(|(_, sleeper)| sleeper).collect() })
     }
 
+    /// Whether a device is registered, be it that it cannot be reached.
+    pub(crate) async fn knows(
+        &self,
+        callee: &AccountCard,
+        device: &Device,
+        now: i64,
+    ) -> Result<bool, StoreError> {
+        let bindings = self.bindings.by_aor(&callee.aor, now).await?;
+        Ok(bindings.iter().any(|binding| device.is(binding)))
+    }
+
     /// Whether a device that can be woken need not be: it registered just now, or something came by its connection.
     fn is_awake(&self, binding: &Binding, flow: &Flow, now: i64) -> bool {
         let since = u64::try_from(now - binding.updated).unwrap_or(0);

@@ -112,7 +112,24 @@ async fn a_gruu_reaches_its_device_and_no_other() {
         desk.ask(register(&desk, &format!(";+sip.instance={INSTANCE}"), "gruu"), PASSWORD).await.status(),
         200
     );
-    assert_eq!(alice.ask(invite(&alice, temporary), PASSWORD).await.status(), 480);
+    assert_eq!(alice.ask(invite(&alice, temporary), PASSWORD).await.status(), 404);
+    // One that is registered and cannot be reached is there.
+    let lost = Phone::over_tcp("bob", &served).await;
+    let bound = lost.ask(register(&lost, ";+sip.instance=\"<urn:uuid:lost>\"", "gruu"), PASSWORD).await;
+    let contacts = bound.elements(Name::Contact).filter_map(NameAddr::parse);
+    let mut gruus = contacts
+        .filter_map(|contact| Some((contact.params.value("pub-gruu")?, contact.params.value("temp-gruu")?)));
+    let (_, temporary) = gruus.find(|(public, _)| public.contains("lost")).unwrap();
+    drop(lost);
+    let mut status = 0;
+    for _ in 0..50 {
+        status = alice.ask(invite(&alice, temporary), PASSWORD).await.status();
+        if status == 480 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    assert_eq!(status, 480);
 }
 
 #[tokio::test]
