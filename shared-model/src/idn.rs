@@ -27,7 +27,7 @@ pub fn to_unicode(domain: &str) -> Option<Cow<'_, str>> {
     let (name, outcome) = Uts46::new().to_unicode(domain.as_bytes(), NOT_IN_NAMES, Hyphens::Allow);
     outcome.ok()?;
     in_ascii(&name)?;
-    Some(Cow::Owned(name.into_owned()))
+    Some(Cow::Owned(name.strip_suffix('.').unwrap_or(&name).to_owned()))
 }
 
 /// The same domain in A-labels and in lower case, as name servers, certificates and URIs have it; what is none stays as it is.
@@ -39,7 +39,8 @@ pub fn to_ascii(domain: &str) -> Cow<'_, str> {
 }
 
 fn in_ascii(domain: &str) -> Option<String> {
-    let domain = domain.strip_suffix('.').unwrap_or(domain).as_bytes();
+    // Other scripts have full stops of their own (UTS 46 §2.3).
+    let domain = domain.strip_suffix(['.', '\u{3002}', '\u{ff0e}', '\u{ff61}']).unwrap_or(domain).as_bytes();
     let name = Uts46::new().to_ascii(domain, NOT_IN_NAMES, Hyphens::Allow, DnsLength::Verify);
     Some(name.ok()?.into_owned())
 }
@@ -67,6 +68,7 @@ mod tests {
             ("faß.example", "faß.example", "xn--fa-hia.example"),
             ("हिन्दी.example", "हिन्दी.example", "xn--j2bd4cyah0f.example"),
             ("ｅｘａｍｐｌｅ。org", "example.org", "example.org"),
+            ("example.org。", "example.org", "example.org"),
             ("Example.ORG", "example.org", "example.org"),
             ("_xmpp._tcp.example.org", "_xmpp._tcp.example.org", "_xmpp._tcp.example.org"),
             ("192.0.2.1", "192.0.2.1", "192.0.2.1"),

@@ -3,7 +3,7 @@
 //! In    a request from outside a dialog, and what it came over.
 //! Out   a proved identity; whom of ours a trusted peer asserts; nobody, for other domains' users who claim nothing of ours. Who gives no name is asked if a device of ours
 //!       registered from where they call, or they prefer an address of ours.
-//! Errors 407 for whom a proof is asked; 403 for a From that is not the proved account's, whatever its domain.
+//! Errors 400 for a From that cannot be read; 407 for whom a proof is asked; 403 for a From that is not the proved account's, whatever its domain.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -30,19 +30,21 @@ pub(crate) async fn who(
     if flow.transport == Transport::InProcess {
         return Ok(None);
     }
-    let from = sender(request);
-    let is_asked = claims_ours(server, from.as_ref())
+    let Some(from) = sender(request) else {
+        // A phone shows what it makes of it, which may be a name of ours. A call for help passes.
+        let passes = is_trusted_peer(server, flow) || server.is_emergency(request);
+        return if passes { Ok(None) } else { Err(Box::new(Message::response(request, 400, "Bad From"))) };
+    };
+    let is_asked = claims_ours(server, Some(&from))
         || request.value(Name::ProxyAuthorization).is_some()
         || (is_nameless(request) && (prefers_ours(server, request) || tenant(server, flow).is_some()));
     if !is_asked {
         return Ok(None);
     }
     let identity = prove_as(server, request, flow, Asker::Proxy).await?;
-    match from {
-        Some(from) if !is_own(server, &from, &identity).await => {
-            Err(Box::new(Message::response(request, 403, "From Is Not Yours")))
-        }
-        _ => Ok(Some(identity)),
+    match is_own(server, &from, &identity).await {
+        true => Ok(Some(identity)),
+        false => Err(Box::new(Message::response(request, 403, "From Is Not Yours"))),
     }
 }
 
@@ -86,7 +88,13 @@ fn sender(request: &Message) -> Option<Uri<'_>> {
 }
 
 fn claims_ours(server: &Server, from: Option<&Uri<'_>>) -> bool {
-    from.is_some_and(|from| server.is_our_host(from) || server.hosted(from.host).is_some())
+    let Some(from) = from else { return false };
+    // In whatever scheme: a phone shows `xmpp:alice@example.org` as it shows her AOR.
+    let other = sip_core::uri::unescape(from.opaque);
+    let other = other.rsplit_once('@').and_then(|(_, rest)| rest.split(['/', '?', ';']).next());
+    server.is_our_host(from)
+        || server.hosted(from.host).is_some()
+        || other.is_some_and(|domain| server.domains.has(domain))
 }
 
 /// The address that a caller prefers to be known by (RFC 3325 §9.2), as it stands in P-Asserted-Identity, if it is one of

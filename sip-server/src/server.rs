@@ -422,7 +422,7 @@ impl Application for Face {
         if is_ours && (200..300).contains(&response.status()) && !self.0.passed.again(&response) {
             response.pop_front(Name::Via);
             // Of who is not known to be trusted (RFC 3325 §5).
-            response.remove(Name::PAssertedIdentity);
+            crate::features::asserted_identity::strip(&mut response);
             endpoint.send_stray(&response);
         }
     }

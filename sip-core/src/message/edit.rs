@@ -60,6 +60,11 @@ impl Message {
         before - self.fields.len()
     }
 
+    /// Removes all headers of these names.
+    pub fn remove_all(&mut self, names: &[Name]) {
+        self.fields.retain(|field| !names.contains(&field.name));
+    }
+
     /// Removes all headers of this name, whether it has a [`Name`] or not.
     pub fn remove_other(&mut self, name: &str) {
         let (known, buffer) = (Name::of(name.as_bytes()), self.buffer.clone());

@@ -6,6 +6,8 @@
 //! several addresses prefers one by P-Preferred-Identity (§9.2), which is removed.
 //! An assertion goes to our own endpoints and to trusted peers always, and to devices unless the sender wants to stay
 //! unknown (§7).
+//! Remote-Party-ID, which phones believed before there was this header, and P-Asserted-Service (RFC 6050 §4.1) go the same way. What proxies of
+//! one network tell each other (RFC 7315 §5) goes from trusted peers to trusted peers alone.
 
 use shared_model::Spec;
 use sip_core::Message;
@@ -23,14 +25,17 @@ pub fn apply(request: &mut Message, passage: &Passage<'_>) {
     // Who has the focus call somebody pays for that, which is nobody's word but a proof's.
     let is_refer = request.method() == "REFER" && passage.to == Destination::Trusted;
     let is_believed = passage.from_trusted && passage.caller.is_none() && !is_refer;
-    request.remove(Name::PPreferredIdentity);
+    request.remove_all(&WISHES);
     let may_tell = match passage.to {
         Destination::Trusted => true,
         Destination::Device => !passage.is_anonymous,
         Destination::Foreign => passage.to_trusted,
     };
     if !(is_believed && may_tell) {
-        request.remove(Name::PAssertedIdentity);
+        request.remove_all(&CLAIMS);
+    }
+    if !(passage.from_trusted && passage.to_trusted) {
+        request.remove_all(&OF_NETWORKS);
     }
     if let Some(caller) = passage.caller.filter(|_| may_tell) {
         let usual = || format!("<{}>", caller.aor.to_sip_uri());
@@ -45,7 +50,10 @@ pub fn apply_to_response(response: &mut Message, reply: &Reply<'_>) {
     }
     let hides = privacy::is_wished(response);
     if reply.from_trusted && (reply.to_trusted || !hides) {
-        response.remove(Name::PPreferredIdentity);
+        response.remove_all(&WISHES);
+        if !reply.to_trusted {
+            response.remove_all(&OF_NETWORKS);
+        }
         return;
     }
     strip(response);
@@ -55,10 +63,17 @@ pub fn apply_to_response(response: &mut Message, reply: &Reply<'_>) {
     }
 }
 
-fn strip(message: &mut Message) {
-    message.remove(Name::PAssertedIdentity);
-    message.remove(Name::PPreferredIdentity);
+/// Takes off what says who sent a message: of somebody who is not known to be trusted.
+pub(crate) fn strip(message: &mut Message) {
+    for names in [&WISHES[..], &CLAIMS, &OF_NETWORKS] {
+        message.remove_all(names);
+    }
 }
+
+/// For the first proxy alone (RFC 3325 §9.2, RFC 6050 §4.2).
+const WISHES: [Name; 2] = [Name::PPreferredIdentity, Name::PPreferredService];
+const CLAIMS: [Name; 3] = [Name::PAssertedIdentity, Name::RemotePartyId, Name::PAssertedService];
+const OF_NETWORKS: [Name; 3] = [Name::PCalledPartyId, Name::PChargingVector, Name::PAccessNetworkInfo];
 
 #[cfg(test)]
 mod tests {
@@ -70,7 +85,9 @@ mod tests {
         let mut response = Message::response(&request, 200, "");
         response.push(Name::PAssertedIdentity, "<sip:mallory@x>");
         response.push(Name::Privacy, privacy);
+        response.push(Name::RemotePartyId, "<sip:mallory@x>;party=called;screen=yes");
         apply_to_response(&mut response, &Reply { to_trusted, ..reply(&request, Some(&bob)) });
+        assert_eq!(response.value(Name::RemotePartyId), None);
         assert!(response.values(Name::PAssertedIdentity).count() < 2);
         response.value(Name::PAssertedIdentity).map(str::to_owned)
     }
@@ -83,8 +100,13 @@ mod tests {
         let mut request = Message::request(method, "sip:b@x");
         request.push(Name::PAssertedIdentity, "<sip:somebody@peer.example>, <tel:+15550100>");
         request.push(Name::PPreferredIdentity, "<sip:mallory@x>");
+        request.push(Name::PChargingVector, "icid-value=1");
         apply(&mut request, &passage);
         assert_eq!(request.value(Name::PPreferredIdentity), None);
+        assert_eq!(
+            request.value(Name::PChargingVector).is_some(),
+            passage.from_trusted && passage.to_trusted
+        );
         request.elements(Name::PAssertedIdentity).map(str::to_owned).collect()
     }
 
@@ -109,6 +131,23 @@ mod tests {
         assert_eq!(passed(Passage { to: room, from_trusted: true, ..nobody }), theirs);
         assert!(passed_of("REFER", Passage { to: room, from_trusted: true, ..nobody }).is_empty());
         assert_eq!(passed_of("REFER", Passage { to: room, ..caller }), ours);
+    }
+
+    #[test]
+    fn what_phones_believed_before_is_believed_of_the_same() {
+        let alice = alice();
+        let shown = |passage: Passage<'_>| {
+            let mut request = Message::request("INVITE", "sip:b@x");
+            request.push(Name::RemotePartyId, "\"Root\" <sip:root@example.org>;party=calling;screen=yes");
+            request.push(Name::PAssertedService, "urn:urn-7:3gpp-service.ims.icsi.mmtel");
+            apply(&mut request, &passage);
+            let is_shown = request.value(Name::RemotePartyId).is_some();
+            assert_eq!(request.value(Name::PAssertedService).is_some(), is_shown);
+            is_shown
+        };
+        assert!(!shown(passage(None)) && !shown(passage(Some(&alice))));
+        let peer = Passage { from_trusted: true, ..passage(None) };
+        assert!(shown(peer) && !shown(Passage { is_anonymous: true, ..peer }));
     }
 
     #[test]

@@ -157,6 +157,31 @@ async fn who_gives_no_name_and_wants_where_strangers_may_not_go_is_asked_and_sus
     outside.expect("486").await;
 }
 
+#[tokio::test]
+async fn a_stranger_shows_nobody_of_ours_in_any_scheme_or_script_or_by_an_older_header() {
+    let served = serve().await;
+    let (bob, stranger) = (Phone::registered("bob", &served).await, Phone::new("outside", &served).await);
+    let call = |from: &str| {
+        let mut call = nameless(&stranger, "bob");
+        call.set(Name::From, &format!("<{from}>;tag=1"));
+        call.push(Name::RemotePartyId, "\"Alice\" <sip:alice@example.org>;party=calling;screen=yes");
+        call
+    };
+    for (from, status) in [
+        ("sip:alice@example.org\u{3002}", "400"),
+        ("xmpp:alice@example.org", "407"),
+        ("im:alice%40EXAMPLE.org", "407"),
+    ] {
+        stranger.send(&call(from)).await;
+        stranger.expect(status).await;
+    }
+    stranger.send(&call("xmpp:alice@other.example")).await;
+    let incoming = bob.expect("INVITE").await;
+    assert_eq!(incoming.value(Name::RemotePartyId), None);
+    bob.respond(&incoming, 486).await;
+    stranger.expect("486").await;
+}
+
 /// RFC 3325 §5: what a trusted peer asserts of our people counts here, and what is at their expense takes their proof.
 #[tokio::test]
 async fn a_trusted_peer_is_believed_about_our_people() {
