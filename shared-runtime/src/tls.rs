@@ -18,10 +18,9 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use aws_lc_rs::digest;
 use prometheus::{IntGauge, Registry};
-use rustls::client::ResolvesClientCert;
-use rustls::client::danger::ServerCertVerifier;
+use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
@@ -32,13 +31,15 @@ use crate::Shutdown;
 use crate::config::Key;
 
 mod authorities;
+pub mod judge;
 mod local_ca;
 mod peer;
 mod resumption;
 mod revocation;
 
+use judge::{Chain, Servers};
 pub use peer::PeerCertificate;
-use revocation::{Revocations, Unrevoked};
+use revocation::Revocations;
 
 /// `[tls]`: what protects every connection.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -227,10 +228,6 @@ impl TlsPolicy {
         let keys = ArcSwap::from_pointee(keys);
         let current = Arc::new(Current { keys, is_local: local_ca.is_some(), generation: AtomicU64::new(0) });
         let Authorities { revocations, clients, trust } = Authorities::read(config)?;
-        let clients = clients.map(|inner| {
-            let revocations = Arc::clone(&revocations);
-            Arc::new(Unrevoked { inner, revocations }) as Arc<dyn ClientCertVerifier>
-        });
         let require = config.require;
         let stale = IntGauge::new(STALE, STALE_HELP).map_err(|_| TlsError::HalfGiven)?;
         let certified = None;
@@ -297,20 +294,15 @@ impl TlsPolicy {
         self.unread.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Whether a certificate was revoked, as far as `tls.revoked` says. Those of clients that [`TlsPolicy::mutual_server`] asks
-    /// are looked at in the handshake.
-    pub fn is_revoked(&self, certificate: &CertificateDer<'_>) -> bool {
-        self.revocations.name(certificate)
-    }
-
     /// Whether `tls.client_ca` says whose clients' certificates count.
     pub fn has_client_ca(&self) -> bool {
         self.clients.is_some()
     }
 
-    /// Judges people's certificates by `tls.client_ca`, where that is given.
-    pub fn people(&self) -> Option<&Arc<dyn ClientCertVerifier>> {
-        self.clients.as_ref()
+    /// Whether `tls.client_ca` stands behind a person's certificate, and it was not revoked; `None` where there is no such CA.
+    pub fn vouch_for_person(&self, chain: Chain<'_>) -> Option<Result<(), rustls::Error>> {
+        let verified = self.clients.as_ref()?.verify_client_cert(chain.leaf, chain.above, chain.now);
+        Some(verified.and_then(|_| self.revocations.refuse(chain)))
     }
 
     /// Whether passwords are refused on unencrypted connections from anywhere but loopback.
@@ -335,11 +327,22 @@ impl TlsPolicy {
     /// As [`TlsPolicy::server`]; clients are asked for a certificate if `tls.client_ca` is given, and need none.
     pub fn mutual_server(&self, alpn: &[&[u8]]) -> Arc<ServerConfig> {
         let Some(clients) = &self.clients else { return self.server(alpn) };
-        self.judging_server(alpn, Arc::clone(clients))
+        let policy = self.clone();
+        let judge = move |chain: Chain<'_>| policy.vouch_for_person(chain).unwrap_or(Ok(()));
+        self.asking_server(alpn, judge::of_clients(clients.root_hint_subjects().to_vec(), judge))
     }
 
-    /// As [`TlsPolicy::server`]; clients are asked for a certificate, which `clients` judges.
-    pub fn judging_server(&self, alpn: &[&[u8]], clients: Arc<dyn ClientCertVerifier>) -> Arc<ServerConfig> {
+    /// As [`TlsPolicy::server`]; clients are asked for a certificate of anybody, which `judge` judges, and need none.
+    pub fn judging_server(
+        &self,
+        alpn: &[&[u8]],
+        judge: impl Fn(Chain<'_>) -> Result<(), rustls::Error> + Send + Sync + 'static,
+    ) -> Arc<ServerConfig> {
+        // Whom we believe is a long list, and no secret: they show what they have.
+        self.asking_server(alpn, judge::of_clients(Vec::new(), judge))
+    }
+
+    fn asking_server(&self, alpn: &[&[u8]], clients: Arc<dyn ClientCertVerifier>) -> Arc<ServerConfig> {
         let resolver: Arc<dyn ResolvesServerCert> = Arc::clone(&self.current) as _;
         let mut config =
             ServerConfig::builder().with_client_cert_verifier(clients).with_cert_resolver(resolver);
@@ -350,16 +353,30 @@ impl TlsPolicy {
         Arc::new(config)
     }
 
-    /// What a connection to another server uses whose name `verifier` judges. It shows our certificate to a server that
+    /// What a connection to another server uses whose name `judge` judges. It shows our certificate to a server that
     /// asks for one of its kind: that of the domain in whose name we speak, or the first.
     pub fn mutual_client(
         &self,
-        verifier: Arc<dyn ServerCertVerifier>,
+        judge: impl Fn(Chain<'_>, &ServerName<'_>) -> Result<(), rustls::Error> + Send + Sync + 'static,
         domain: Option<&str>,
     ) -> Arc<ClientConfig> {
         let ours = Arc::new(Shown { current: Arc::clone(&self.current), domain: domain.map(str::to_owned) });
-        let builder = ClientConfig::builder().dangerous().with_custom_certificate_verifier(verifier);
-        Arc::new(builder.with_client_cert_resolver(ours))
+        let builder = ClientConfig::builder().dangerous();
+        let builder = builder.with_custom_certificate_verifier(judge::of_servers(judge));
+        Arc::new(self.unresumed(builder.with_client_cert_resolver(ours)))
+    }
+
+    /// Nobody judges a session that is resumed: there is none where certificates may be revoked.
+    fn unresumed(&self, mut config: ClientConfig) -> ClientConfig {
+        if !self.revocations.is_empty() {
+            config.resumption = Resumption::disabled();
+        }
+        config
+    }
+
+    /// Judges other servers.
+    pub fn servers(&self) -> Servers {
+        Servers::new(self.roots(), &self.revocations)
     }
 
     /// Whom we believe about servers: the system's roots, our own CA, and `tls.trust`.
@@ -367,10 +384,13 @@ impl TlsPolicy {
         authorities::servers(self.local_ca(), self.trust.as_deref())
     }
 
-    /// What a connection to another server uses: the system's roots, our own CA, and `tls.trust`.
+    /// What a connection to another server uses: the system's roots, our own CA, and `tls.trust`, without what was revoked.
     pub fn client(&self, alpn: &[&[u8]]) -> Arc<ClientConfig> {
-        let roots = self.roots();
-        let mut config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        let servers = self.servers();
+        let builder = ClientConfig::builder().dangerous().with_custom_certificate_verifier(
+            judge::of_servers(move |chain, name| servers.judge(chain, name)),
+        );
+        let mut config = self.unresumed(builder.with_no_client_auth());
         config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
         Arc::new(config)
     }

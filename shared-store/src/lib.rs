@@ -89,6 +89,7 @@ impl Store {
 
     /// What is damaged in a store that is one file, looked at beside whoever uses it, for no longer than so; nothing of others, which look
     /// after themselves. [`StoreError::Overloaded`]: it is too large for that time.
+    #[cfg_attr(not(feature = "sqlite"), expect(unused_variables, reason = "no store is one file"))]
     pub async fn damage(url: &str, within: Duration) -> Result<Vec<String>, StoreError> {
         match url.split_once(':').map_or(url, |(scheme, _)| scheme) {
             #[cfg(feature = "sqlite")]

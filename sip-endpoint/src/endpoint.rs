@@ -16,7 +16,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 use crate::application::Application;
 use crate::callers::Callers;
 use crate::flow::{Flow, Transport};
-use crate::identity::{SipDomains, is_of};
+use crate::identity::{self, is_of};
 use crate::inlet::Inlet;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
@@ -104,8 +104,8 @@ impl Endpoint {
             bound.udp.push(udp.push(sockets).map_err(refused)?);
         }
         let mut streams = Vec::new();
-        let domains = Arc::new(SipDomains::new(tls.roots()));
-        let callers = Callers::new(tls, &domains, listeners.asks_servers);
+        let servers = tls.servers();
+        let callers = Callers::new(tls, &servers, listeners.asks_servers);
         let acceptor = TlsAcceptor::from(callers.listener());
         for (listener, addresses, acceptor) in
             [("sip.tcp", listeners.tcp, None), ("sip.tls", listeners.tls, Some(acceptor))]
@@ -132,7 +132,9 @@ impl Endpoint {
             wires,
             shutdown: shutdown.clone(),
             resolver,
-            tls: TlsConnector::from(tls.mutual_client(domains, None)),
+            tls: TlsConnector::from(
+                tls.mutual_client(move |chain, domain| identity::judge(&servers, chain, domain), None),
+            ),
             callers,
             shards: inboxes.into(),
             application,

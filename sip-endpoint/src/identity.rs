@@ -6,15 +6,11 @@
 //! Not here: who calls us (`callers`).
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::verify_server_cert_signed_by_trust_anchor;
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::pki_types::ServerName;
+use rustls::{CertificateError, Error};
 use shared_runtime::tls::PeerCertificate;
+use shared_runtime::tls::judge::{Chain, Servers};
 use sip_core::Uri;
 
 /// Whether a certificate is a domain's (§7.2: as a whole and without wildcards), or an address's.
@@ -40,73 +36,11 @@ fn domain_of(uri: &str) -> Option<&str> {
         .map(|uri| uri.host)
 }
 
-/// Judges servers that we call.
-#[derive(Debug)]
-pub(crate) struct SipDomains {
-    roots: RootCertStore,
-    provider: Arc<CryptoProvider>,
-}
-
-impl SipDomains {
-    pub(crate) fn new(roots: RootCertStore) -> Self {
-        let provider = CryptoProvider::get_default().cloned();
-        let provider = provider.unwrap_or_else(|| Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
-        Self { roots, provider }
-    }
-
-    /// Whether the roots stand behind a server's certificate, whatever it names.
-    pub(crate) fn stand_behind(
-        &self,
-        leaf: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        now: UnixTime,
-    ) -> Result<(), Error> {
-        let certificate = ParsedCertificate::try_from(leaf)?;
-        let algorithms = self.provider.signature_verification_algorithms.all;
-        verify_server_cert_signed_by_trust_anchor(&certificate, &self.roots, intermediates, now, algorithms)
-    }
-}
-
-impl ServerCertVerifier for SipDomains {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        self.stand_behind(end_entity, intermediates, now)?;
-        let peer = PeerCertificate::read(end_entity).ok_or(CertificateError::BadEncoding)?;
-        if !is_of(&peer, &server_name.to_str()) {
-            return Err(CertificateError::NotValidForName.into());
-        }
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls12_signature(message, certificate, signed, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signed, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
-    }
+/// Judges a server that we call: whether the roots stand behind its certificate, and it is the domain's.
+pub(crate) fn judge(servers: &Servers, chain: Chain<'_>, domain: &ServerName<'_>) -> Result<(), Error> {
+    servers.vouch_for(chain)?;
+    let peer = PeerCertificate::read(chain.leaf).ok_or(CertificateError::BadEncoding)?;
+    if is_of(&peer, &domain.to_str()) { Ok(()) } else { Err(CertificateError::NotValidForName.into()) }
 }
 
 #[cfg(test)]

@@ -7,10 +7,9 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use shared_runtime::tls::judge::of_servers;
 use shared_runtime::tls::{PeerCertificate, TlsPolicy};
 use shared_runtime::unix_millis;
 use tokio::net::TcpStream;
@@ -83,6 +82,9 @@ fn tell(name: &str, domain: &str, seen: &Seen, found: &mut Findings) -> bool {
             }) => {
                 format!("get a certificate that names {domain}")
             }
+            rustls::Error::InvalidCertificate(rustls::CertificateError::Revoked) => {
+                "get a new certificate: a list of tls.revoked has this one".to_owned()
+            }
             _ => "put the whole chain into the file of the certificate; a CA of your own goes into tls.trust"
                 .to_owned(),
         };
@@ -103,75 +105,27 @@ async fn look(tls: &TlsPolicy, domain: &str, address: SocketAddr) -> Result<Seen
     let told = |error: &dyn std::fmt::Display| error.to_string();
     let name = shared_runtime::names::to_ascii(domain).unwrap_or_else(|| domain.to_owned());
     let name = ServerName::try_from(name).map_err(|error| told(&error))?;
-    let inner = WebPkiServerVerifier::builder(Arc::new(tls.roots())).build().map_err(|error| told(&error))?;
-    let witness = Arc::new(Witness { inner, seen: Mutex::default() });
-    let mut config = ClientConfig::builder()
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::clone(&witness) as _)
-        .with_no_client_auth();
-    config.alpn_protocols = Vec::new();
+    let (servers, seen) = (tls.servers(), Arc::new(Mutex::new(None)));
+    // Everybody is believed, and it is written down who would not be.
+    let witness = Arc::clone(&seen);
+    let verifier = of_servers(move |chain, name| {
+        let distrust = servers.judge(chain, name).err();
+        let not_after = PeerCertificate::read(chain.leaf).map_or(0, |read| read.not_after);
+        *witness.lock().unwrap_or_else(PoisonError::into_inner) = Some(Seen { distrust, not_after });
+        Ok(())
+    });
+    let config = ClientConfig::builder().dangerous().with_custom_certificate_verifier(verifier);
     let handshake = async {
         let stream = TcpStream::connect(address).await?;
-        TlsConnector::from(Arc::new(config)).connect(name, stream).await
+        TlsConnector::from(Arc::new(config.with_no_client_auth())).connect(name, stream).await
     };
     match tokio::time::timeout(PATIENCE, handshake).await {
         Ok(Ok(_)) => {}
         Ok(Err(error)) => return Err(error.to_string()),
         Err(_) => return Err("no answer in time".to_owned()),
     }
-    let seen = witness.seen.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let seen = seen.lock().unwrap_or_else(PoisonError::into_inner).take();
     seen.ok_or_else(|| "it showed no certificate".to_owned())
-}
-
-/// Believes everybody, and writes down who would not be believed.
-#[derive(Debug)]
-struct Witness {
-    inner: Arc<WebPkiServerVerifier>,
-    seen: Mutex<Option<Seen>>,
-}
-
-impl std::fmt::Debug for Seen {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Seen").field("distrust", &self.distrust).finish_non_exhaustive()
-    }
-}
-
-impl ServerCertVerifier for Witness {
-    fn verify_server_cert(
-        &self,
-        leaf: &CertificateDer<'_>,
-        chain: &[CertificateDer<'_>],
-        name: &ServerName<'_>,
-        stapled: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        let distrust = self.inner.verify_server_cert(leaf, chain, name, stapled, now).err();
-        let not_after = PeerCertificate::read(leaf).map_or(0, |read| read.not_after);
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(Seen { distrust, not_after });
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.inner.verify_tls12_signature(message, cert, dss)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.inner.verify_tls13_signature(message, cert, dss)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.inner.supported_verify_schemes()
-    }
 }
 
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -6,19 +6,17 @@
 //! Not here: fetching lists, OCSP, lists that somebody else than the issuer signs (§5.2.5), signatures of lists.
 
 use std::collections::HashSet;
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use rustls::client::danger::HandshakeSignatureValid;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
-use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
+use rustls::{CertificateError, Error};
 use x509_parser::prelude::{CertificateRevocationList, FromDer};
 
 use super::TlsError;
+use super::judge::Chain;
 
 /// An issuer's name in DER, and a serial number.
 type Named = (Vec<u8>, Vec<u8>);
@@ -41,8 +39,19 @@ impl Revocations {
         Ok(())
     }
 
+    /// Whether there are no lists.
+    pub(super) fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
+    /// An error if a certificate of a chain is on a list.
+    pub(super) fn refuse(&self, chain: Chain<'_>) -> Result<(), Error> {
+        let is_revoked = chain.all().any(|certificate| self.name(certificate));
+        if is_revoked { Err(Error::InvalidCertificate(CertificateError::Revoked)) } else { Ok(()) }
+    }
+
     /// Whether a certificate is on a list. One that cannot be read is on none, and proves nothing either.
-    pub(super) fn name(&self, certificate: &CertificateDer<'_>) -> bool {
+    fn name(&self, certificate: &CertificateDer<'_>) -> bool {
         let revoked = self.revoked.load();
         if revoked.is_empty() {
             return false;
@@ -78,62 +87,4 @@ fn read(file: &Path, all: &mut HashSet<Named>) -> Result<(), TlsError> {
         lists += 1;
     }
     if lists == 0 { Err(content("holds no certificate revocation list".to_owned())) } else { Ok(()) }
-}
-
-/// Judges clients' certificates as another does, and refuses what is on a list.
-pub(super) struct Unrevoked {
-    pub(super) inner: Arc<dyn ClientCertVerifier>,
-    pub(super) revocations: Arc<Revocations>,
-}
-
-impl fmt::Debug for Unrevoked {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Unrevoked").field(&self.inner).finish()
-    }
-}
-
-impl ClientCertVerifier for Unrevoked {
-    fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.inner.root_hint_subjects()
-    }
-
-    fn client_auth_mandatory(&self) -> bool {
-        self.inner.client_auth_mandatory()
-    }
-
-    fn verify_client_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        now: UnixTime,
-    ) -> Result<ClientCertVerified, Error> {
-        let verified = self.inner.verify_client_cert(end_entity, intermediates, now)?;
-        let is_revoked = |certificate: &CertificateDer<'_>| self.revocations.name(certificate);
-        if is_revoked(end_entity) || intermediates.iter().any(is_revoked) {
-            return Err(Error::InvalidCertificate(CertificateError::Revoked));
-        }
-        Ok(verified)
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.inner.verify_tls12_signature(message, certificate, signed)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.inner.verify_tls13_signature(message, certificate, signed)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.inner.supported_verify_schemes()
-    }
 }

@@ -215,7 +215,7 @@ fn who_comes_back_after_a_thousand_others_is_known_and_at_the_same_listener_alon
         assert_eq!(kind, rustls::HandshakeKind::Resumed, "{version:?}");
         assert!(sent < 1_500, "{version:?}: no certificate, and small tickets: {sent} bytes");
         assert_eq!(meet(&client, &other).0, rustls::HandshakeKind::Full, "another listener's ticket");
-        let judging = policy.judging_server(&[], rustls::server::WebPkiClientVerifier::no_client_auth());
+        let judging = policy.judging_server(&[], |_| Ok(()));
         let _ = meet(&client, &one);
         assert_eq!(meet(&client, &judging).0, rustls::HandshakeKind::Full, "where certificates are judged");
         assert_eq!(meet(&client, &judging).0, rustls::HandshakeKind::Full);
@@ -224,5 +224,65 @@ fn who_comes_back_after_a_thousand_others_is_known_and_at_the_same_listener_alon
         assert_eq!(meet(&client, &one).0, rustls::HandshakeKind::Full, "a ticket of the certificate before");
         assert_eq!(meet(&client, &one).0, rustls::HandshakeKind::Resumed);
     }
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+/// A list of the local CA that takes back the certificate with this serial number.
+fn take_back(tls: &Path, serial: &[u8]) -> String {
+    let read = |name: &str| std::fs::read_to_string(tls.join(name)).unwrap();
+    let key = rcgen::KeyPair::from_pem(&read("ca.key")).unwrap();
+    let issuer = rcgen::Issuer::from_ca_cert_pem(&read("ca.pem"), key).unwrap();
+    let entry = rcgen::RevokedCertParams {
+        serial_number: serial.to_vec().into(),
+        revocation_time: rcgen::date_time_ymd(2024, 1, 1),
+        reason_code: None,
+        invalidity_date: None,
+    };
+    let list = rcgen::CertificateRevocationListParams {
+        this_update: rcgen::date_time_ymd(2024, 1, 1),
+        next_update: rcgen::date_time_ymd(2124, 1, 1),
+        crl_number: 1_u64.into(),
+        issuing_distribution_point: None,
+        revoked_certs: vec![entry],
+        key_identifier_method: rcgen::KeyIdMethod::Sha256,
+    };
+    list.signed_by(&issuer).unwrap().pem().unwrap()
+}
+
+#[test]
+fn a_server_that_we_call_is_not_believed_when_its_certificate_was_revoked() {
+    install_provider();
+    let folder = folder();
+    let called = TlsPolicy::open(&Config::default(), &folder, &["example.org".to_owned()]).unwrap();
+    let (tls, list) = (folder.join("tls"), folder.join("revoked.pem"));
+    std::fs::write(&list, take_back(&tls, &[1])).unwrap();
+    let config = Config {
+        trust: Some(tls.join("ca.pem")),
+        revoked: vec![list.clone()],
+        certificate: Some(tls.join("server.pem")),
+        key: Some(tls.join("server.key")),
+        ..Config::default()
+    };
+    let caller = TlsPolicy::open(&config, &folder, &[]).unwrap();
+    let client = caller.client(&[]);
+    assert_eq!(meet(&client, &called.server(&[])).0, rustls::HandshakeKind::Full);
+
+    let leaf = called.current.keys.load().first.cert[0].clone();
+    let (_, leaf) = x509_parser::parse_x509_certificate(&leaf).unwrap();
+    std::fs::write(&list, take_back(&tls, leaf.raw_serial())).unwrap();
+    caller.reload().unwrap();
+    let name = rustls::pki_types::ServerName::try_from("example.org").unwrap();
+    let mut calling = rustls::ClientConnection::new(client, name).unwrap();
+    let mut server = rustls::ServerConnection::new(called.server(&[])).unwrap();
+    let mut wire = Vec::new();
+    calling.write_tls(&mut wire).unwrap();
+    server.read_tls(&mut wire.as_slice()).unwrap();
+    server.process_new_packets().unwrap();
+    let mut wire = Vec::new();
+    server.write_tls(&mut wire).unwrap();
+    calling.read_tls(&mut wire.as_slice()).unwrap();
+    let refused = calling.process_new_packets();
+    let revoked = rustls::Error::InvalidCertificate(rustls::CertificateError::Revoked);
+    assert_eq!(refused.map(|_| ()), Err(revoked), "not by a session that is resumed either");
     std::fs::remove_dir_all(folder).unwrap();
 }

@@ -3,7 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, Issuer, KeyPair, SanType};
+use rcgen::{
+    Certificate, CertificateParams, CertificateRevocationListParams, ExtendedKeyUsagePurpose, Issuer,
+    KeyIdMethod, KeyPair, RevokedCertParams, SanType,
+};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use shared_runtime::tls::{self, PeerCertificate, TlsPolicy};
@@ -14,6 +17,9 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::rig::{Peer, Rig, folder, listeners, request_via};
+
+/// The number of every certificate that is made here.
+const SERIAL: u64 = 4711;
 
 /// A folder with a CA of its own, made as the service makes it.
 fn authority() -> (PathBuf, PathBuf) {
@@ -46,15 +52,42 @@ fn server(folder: &Path, domain: &str) -> Shown {
 }
 
 fn certify(folder: &Path, usage: ExtendedKeyUsagePurpose, names: Vec<SanType>) -> Shown {
-    let read = |name: &str| std::fs::read_to_string(folder.join("tls").join(name)).unwrap();
-    let issuer_key = KeyPair::from_pem(&read("ca.key")).unwrap();
-    let issuer = Issuer::from_ca_cert_pem(&read("ca.pem"), issuer_key).unwrap();
+    let (certificate, key) = certified(folder, usage, names);
+    (vec![certificate.der().clone()], PrivateKeyDer::from_pem_slice(key.serialize_pem().as_bytes()).unwrap())
+}
+
+fn certified(folder: &Path, usage: ExtendedKeyUsagePurpose, names: Vec<SanType>) -> (Certificate, KeyPair) {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.serial_number = Some(SERIAL.into());
     params.extended_key_usages = vec![usage];
     params.subject_alt_names = names;
     let key = KeyPair::generate().unwrap();
-    let certificate = params.signed_by(&key, &issuer).unwrap();
-    (vec![certificate.der().clone()], PrivateKeyDer::from_pem_slice(key.serialize_pem().as_bytes()).unwrap())
+    (params.signed_by(&key, &issuer(folder)).unwrap(), key)
+}
+
+fn issuer(folder: &Path) -> Issuer<'static, KeyPair> {
+    let read = |name: &str| std::fs::read_to_string(folder.join("tls").join(name)).unwrap();
+    Issuer::from_ca_cert_pem(&read("ca.pem"), KeyPair::from_pem(&read("ca.key")).unwrap()).unwrap()
+}
+
+/// A list of the CA in this folder that takes back the certificate with this number.
+fn take_back(folder: &Path, serial: u64) -> String {
+    let (this_update, next_update) = (rcgen::date_time_ymd(2024, 1, 1), rcgen::date_time_ymd(2124, 1, 1));
+    let entry = RevokedCertParams {
+        serial_number: serial.into(),
+        revocation_time: this_update,
+        reason_code: None,
+        invalidity_date: None,
+    };
+    let list = CertificateRevocationListParams {
+        this_update,
+        next_update,
+        crl_number: 1_u64.into(),
+        issuing_distribution_point: None,
+        revoked_certs: vec![entry],
+        key_identifier_method: KeyIdMethod::Sha256,
+    };
+    list.signed_by(&issuer(folder)).unwrap().pem().unwrap()
 }
 
 async fn connect(rig: &Rig, proof: Option<&Path>) -> std::io::Result<Peer<TlsStream<TcpStream>>> {
@@ -185,6 +218,37 @@ async fn a_server_is_the_domain_that_was_asked_for_or_it_is_not_spoken_to() {
     assert!(is_reached(&mut client, &target(&server, "127.0.0.1")).await.is_some(), "an address in it");
     assert!(is_reached(&mut client, &target(&server, "c.example")).await.is_none(), "another domain");
     assert!(is_reached(&mut wary, &target(&server, "b.example")).await.is_none(), "an unknown CA");
+}
+
+/// RFC 5280 §5: whatever its issuer said before.
+#[tokio::test]
+async fn a_server_whose_certificate_was_revoked_is_neither_called_nor_believed() {
+    let (folder_b, ca_b) = authority();
+    let (certificate, key) = certified(
+        &folder_b,
+        ExtendedKeyUsagePurpose::ServerAuth,
+        vec![SanType::DnsName("b.example".try_into().unwrap())],
+    );
+    let [file, key_file, list] = ["b.pem", "b.key", "revoked.pem"].map(|name| folder_b.join(name));
+    std::fs::write(&file, certificate.pem()).unwrap();
+    std::fs::write(&key_file, key.serialize_pem()).unwrap();
+    let config =
+        tls::Config { certificate: Some(file), key: Some(key_file.clone()), ..tls::Config::default() };
+    let server = serving("b.example", folder_b.clone(), config, listeners()).await;
+    for (serial, is_believed) in [(SERIAL + 1, true), (SERIAL, false)] {
+        std::fs::write(&list, take_back(&folder_b, serial)).unwrap();
+        let config =
+            tls::Config { trust: Some(ca_b.clone()), revoked: vec![list.clone()], ..tls::Config::default() };
+        let listeners = Listeners { asks_servers: true, ..listeners() };
+        let mut rig = serving("example.org", folder(), config, listeners).await;
+        assert_eq!(is_reached(&mut rig, &target(&server, "b.example")).await.is_some(), is_believed);
+        let shown = (vec![certificate.der().clone()], PrivateKeyDer::from_pem_file(&key_file).unwrap());
+        let mut b = connect_showing(&rig, Some(shown)).await.unwrap();
+        b.send(&options()).await;
+        b.expect("200").await;
+        let (_, flow) = rig.request().await;
+        assert_eq!(rig.endpoint.is_peer(&flow, "b.example"), is_believed);
+    }
 }
 
 /// RFC 5923 §5, over TLS: B sends to A by the connection that A opened, for A's own domain alone.

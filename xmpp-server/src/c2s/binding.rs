@@ -12,7 +12,6 @@ use shared_store::StoreError;
 use tokio_rustls::server::TlsStream;
 use xmpp_core::Jid;
 
-use crate::s2s::Anybody;
 use crate::server::Server;
 
 /// What a TLS connection can be bound to.
@@ -100,7 +99,7 @@ pub(crate) fn tls_of(policy: &TlsPolicy, takes_certificates: bool) -> Arc<Server
         return policy.mutual_server(ALPN);
     }
     let plain = policy.server(ALPN);
-    let mut asking = ServerConfig::clone(&policy.judging_server(ALPN, Arc::new(Anybody::new())));
+    let mut asking = ServerConfig::clone(&policy.judging_server(ALPN, |_| Ok(())));
     asking.session_storage = Arc::clone(&plain.session_storage);
     asking.ticketer = Arc::clone(&plain.ticketer);
     asking.send_tls13_tickets = 1; // who comes back comes back once

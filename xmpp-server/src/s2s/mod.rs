@@ -49,7 +49,6 @@ use xmpp_core::{ErrorKind, Stanza, StanzaError};
 pub(crate) use config::KEYS;
 pub use config::{FederationConfig, Security};
 pub(crate) use queue::Queue;
-pub(crate) use trust::Anybody;
 pub(crate) use writer::Writer;
 
 use crate::Config;

@@ -11,27 +11,17 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::verify_server_cert_signed_by_trust_anchor;
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
-use rustls::{
-    ClientConfig, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, ServerConfig,
-    SignatureScheme,
-};
+use rustls::pki_types::CertificateDer;
+use rustls::{CertificateError, ClientConfig, Error, ServerConfig};
 use shared_model::Domains;
 use shared_runtime::names::to_ascii;
+use shared_runtime::tls::judge::{Chain, Servers};
 use shared_runtime::tls::{PeerCertificate, TlsPolicy};
 use xmpp_core::Jid;
 
 /// What protects streams between servers, and judges who is at the other end.
 pub(super) struct Trust {
-    policy: TlsPolicy,
-    roots: Arc<RootCertStore>,
-    provider: Arc<CryptoProvider>,
-    as_client: Option<Arc<dyn ClientCertVerifier>>,
+    servers: Servers,
     /// For those who connect to us.
     pub(super) server: Arc<ServerConfig>,
     /// For connections of our main domain and of what stands beside it.
@@ -52,11 +42,9 @@ pub(super) struct Certificate(PeerCertificate);
 
 impl Trust {
     pub(super) fn new(policy: &TlsPolicy, domains: &Domains) -> Self {
-        let anybody = Arc::new(Anybody::new());
-        let provider = Arc::clone(&anybody.0);
-        let roots = Arc::new(policy.roots());
+        // Whoever has the key of a certificate is taken; who is believed is judged behind the handshake.
         let clients_of = |domain: &str| {
-            let plain = policy.mutual_client(Arc::clone(&anybody) as _, Some(domain));
+            let plain = policy.mutual_client(|_, _| Ok(()), Some(domain));
             let mut direct = ClientConfig::clone(&plain);
             direct.alpn_protocols = vec![ALPN.to_vec()];
             Clients { plain, direct: Arc::new(direct) }
@@ -64,18 +52,7 @@ impl Trust {
         let others = domains.iter().filter(|domain| *domain != domains.main());
         let others = others.map(|domain| (domain.into(), clients_of(domain))).collect();
         let main = clients_of(domains.main());
-        // Without roots there is nobody whom a client's certificate could be of.
-        let as_client =
-            WebPkiClientVerifier::builder_with_provider(Arc::clone(&roots), Arc::clone(&provider));
-        Self {
-            policy: policy.clone(),
-            as_client: as_client.build().ok(),
-            roots,
-            provider,
-            server: policy.judging_server(&[ALPN], anybody),
-            main,
-            others,
-        }
+        Self { servers: policy.servers(), server: policy.judging_server(&[ALPN], |_| Ok(())), main, others }
     }
 
     /// What a connection in the name of a domain of ours uses.
@@ -86,25 +63,18 @@ impl Trust {
 
     /// The certificate at the other end, if the roots stand behind it now.
     pub(super) fn judge(&self, chain: Option<&[CertificateDer<'_>]>) -> Option<Certificate> {
-        let (leaf, intermediates) = chain?.split_first()?;
-        let now = UnixTime::now();
-        let parsed = ParsedCertificate::try_from(leaf).ok()?;
-        let algorithms = self.provider.signature_verification_algorithms.all;
-        // A server's certificate is often for servers alone, whichever side of a connection the server is on.
-        let as_server =
-            verify_server_cert_signed_by_trust_anchor(&parsed, &self.roots, intermediates, now, algorithms);
-        let as_client = || self.as_client.as_ref()?.verify_client_cert(leaf, intermediates, now).ok();
-        if let Err(error) = &as_server
-            && as_client().is_none()
-        {
-            tracing::debug!(%error, "a certificate of another server is not believed");
-            return None;
+        let chain = Chain::shown(chain?)?;
+        match self.servers.vouch_for_caller(chain) {
+            Ok(()) => PeerCertificate::read(chain.leaf).map(Certificate),
+            Err(Error::InvalidCertificate(CertificateError::Revoked)) => {
+                tracing::info!("a certificate of another server was revoked");
+                None
+            }
+            Err(error) => {
+                tracing::debug!(%error, "a certificate of another server is not believed");
+                None
+            }
         }
-        if std::iter::once(leaf).chain(intermediates).any(|certificate| self.policy.is_revoked(certificate)) {
-            tracing::info!("a certificate of another server was revoked");
-            return None;
-        }
-        PeerCertificate::read(leaf).map(Certificate)
     }
 }
 
@@ -138,112 +108,6 @@ impl Certificate {
     /// Until when it holds, in seconds since 1970.
     pub(super) fn not_after(&self) -> i64 {
         self.0.not_after
-    }
-}
-
-/// Takes every certificate whose key the other side has; who is believed is judged behind the handshake.
-#[derive(Debug)]
-pub(crate) struct Anybody(Arc<CryptoProvider>);
-
-impl Anybody {
-    /// With what this process encrypts.
-    pub(crate) fn new() -> Self {
-        let provider = CryptoProvider::get_default().cloned();
-        Self(provider.unwrap_or_else(|| Arc::new(rustls::crypto::aws_lc_rs::default_provider())))
-    }
-
-    fn check_12(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn check_13(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
-    }
-}
-
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.check_12(message, certificate, signed)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.check_13(message, certificate, signed)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
-}
-
-impl ClientCertVerifier for Anybody {
-    fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        &[] // whom we believe is a long list, and no secret: they show what they have
-    }
-
-    fn client_auth_mandatory(&self) -> bool {
-        false
-    }
-
-    fn verify_client_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _now: UnixTime,
-    ) -> Result<ClientCertVerified, Error> {
-        Ok(ClientCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.check_12(message, certificate, signed)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.check_13(message, certificate, signed)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
     }
 }
 

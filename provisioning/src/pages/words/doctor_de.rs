@@ -173,6 +173,10 @@ pub(super) const SAID: &[(&str, &str)] = &[
     ("renew it, and send the server SIGHUP", "erneuere es, und schicke dem Server SIGHUP"),
     ("get a certificate that names {}", "besorge ein Zertifikat, das {} nennt"),
     (
+        "get a new certificate: a list of tls.revoked has this one",
+        "besorge ein neues Zertifikat: dieses steht auf einer Liste von tls.revoked",
+    ),
+    (
         "put the whole chain into the file of the certificate; a CA of your own goes into tls.trust",
         "lege die ganze Kette in die Datei des Zertifikats; eine eigene CA gehört in tls.trust",
     ),

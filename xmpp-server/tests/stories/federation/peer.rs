@@ -4,11 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::client::danger::ServerCertVerifier;
 use rustls::pki_types::ServerName;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use shared_runtime::tls;
+use shared_runtime::tls::{self, judge};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -56,7 +55,7 @@ impl Peer {
     pub(crate) async fn protect(self, domain: &str, tls: Option<&tls::Config>, alpn: Option<&[u8]>) -> Self {
         let builder = rustls::ClientConfig::builder()
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Anything) as Arc<dyn ServerCertVerifier>);
+            .with_custom_certificate_verifier(judge::of_servers(|_, _| Ok(())));
         let mut config = match tls {
             Some(tls) => {
                 let (chain, key) = read(tls);
@@ -206,44 +205,4 @@ fn read(tls: &tls::Config) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'stat
     let chain = CertificateDer::pem_file_iter(tls.certificate.as_ref().unwrap()).unwrap();
     let key = PrivateKeyDer::from_pem_file(tls.key.as_ref().unwrap()).unwrap();
     (chain.map(Result::unwrap).collect(), key)
-}
-
-/// The test knows with whom it speaks.
-#[derive(Debug)]
-struct Anything;
-
-impl ServerCertVerifier for Anything {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: rustls::pki_types::UnixTime,
-    ) -> Result<rustls::client::danger::ServerCertVerified, rustls::Error> {
-        Ok(rustls::client::danger::ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &rustls::DigitallySignedStruct,
-    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-        Ok(rustls::client::danger::HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &rustls::DigitallySignedStruct,
-    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-        Ok(rustls::client::danger::HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
-        let provider = rustls::crypto::CryptoProvider::get_default().unwrap();
-        provider.signature_verification_algorithms.supported_schemes()
-    }
 }
