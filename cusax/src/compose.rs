@@ -141,7 +141,7 @@ pub(crate) async fn start(config: &Config, parts: &[Part], shutdown: &Shutdown) 
         websockets = Some(websockets.unwrap_or_default().merge(route));
     }
     if parts.contains(&Part::Provisioning) || websockets.is_some() {
-        let listeners = listen_https(config, &mut bound).await?;
+        let listeners = listen_https(config, &mut bound)?;
         let mut router = websockets.unwrap_or_default();
         if let (Some(chat), Some(port)) = (&chat, port_of(&bound, "http.https")) {
             router = router.merge(chat.open_uploads(&format!("https://{}:{port}", config.host())));
@@ -172,8 +172,7 @@ pub(crate) async fn start(config: &Config, parts: &[Part], shutdown: &Shutdown) 
             keeper.serve_tls(listener, ground.tls.server(&[b"http/1.1"]), router.clone(), shutdown);
         }
     }
-    for address in &config.operations.listen {
-        let listener = listen::tcp("operations.listen", *address).await?;
+    for listener in listen::tcp("operations.listen", &config.operations.listen)? {
         bound.push(("operations.listen", listener.local_addr()?));
         http::serve_plain(
             listener,
@@ -330,15 +329,13 @@ async fn start_conference(
     Ok(focus)
 }
 
-async fn listen_https(
+fn listen_https(
     config: &Config,
     bound: &mut Vec<(&'static str, SocketAddr)>,
 ) -> anyhow::Result<Vec<TcpListener>> {
-    let mut listeners = Vec::new();
-    for address in &config.http.https {
-        let listener = listen::tcp("http.https", *address).await?;
+    let listeners = listen::tcp("http.https", &config.http.https)?;
+    for listener in &listeners {
         bound.push(("http.https", listener.local_addr()?));
-        listeners.push(listener);
     }
     Ok(listeners)
 }

@@ -1,6 +1,6 @@
 //! Binding sockets, with errors that name the listener.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, UdpSocket};
@@ -36,13 +36,12 @@ impl Stack {
     }
 }
 
-/// Binds a TCP listener for the configuration key `listener`. Port 0 takes a free port.
-pub async fn tcp(listener: &'static str, address: SocketAddr) -> Result<TcpListener, ListenError> {
-    tcp_on(listener, address, Stack::Dual)
+/// Binds the TCP listeners of the configuration key `listener`, in their order. Port 0 takes a free port.
+pub fn tcp(listener: &'static str, addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, ListenError> {
+    addresses.iter().map(|address| tcp_on(listener, *address, Stack::beside(*address, addresses))).collect()
 }
 
-/// As [`tcp`], with what an IPv6 wildcard takes.
-pub fn tcp_on(listener: &'static str, address: SocketAddr, stack: Stack) -> Result<TcpListener, ListenError> {
+fn tcp_on(listener: &'static str, address: SocketAddr, stack: Stack) -> Result<TcpListener, ListenError> {
     let bind = || {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         // Connections of a former process that linger do not hold the port.
@@ -104,6 +103,23 @@ pub fn udp_group(
     group().map_err(|reason| ListenError { listener, address, reason })
 }
 
+/// Whether this machine has an address, so that something can listen on it.
+pub fn has(ip: IpAddr) -> bool {
+    std::net::UdpSocket::bind((ip, 0)).is_ok()
+}
+
+/// The addresses that this machine speaks to others from, as far as its routes say. Nothing is sent.
+pub fn own_addresses() -> Vec<IpAddr> {
+    // To addresses that nobody has (RFC 5737, RFC 3849): no more than a look at the routes.
+    let routes = [("0.0.0.0:0", "203.0.113.1:9"), ("[::]:0", "[2001:db8::1]:9")];
+    let spoken_from = |(any, other): (&str, &str)| {
+        let socket = std::net::UdpSocket::bind(any).ok()?;
+        socket.connect(other).ok()?;
+        Some(socket.local_addr().ok()?.ip())
+    };
+    routes.into_iter().filter_map(spoken_from).filter(|ip| !ip.is_unspecified()).collect()
+}
+
 fn choose(socket: &Socket, address: SocketAddr, stack: Stack) -> std::io::Result<()> {
     if address.is_ipv6() { socket.set_only_v6(stack == Stack::OnlyV6) } else { Ok(()) }
 }
@@ -123,9 +139,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_taken_port_is_named_with_its_listener() {
-        let first = tcp("sip.tcp", loopback(0)).await.unwrap();
-        let taken = first.local_addr().unwrap();
-        let text = tcp("xmpp.c2s", taken).await.unwrap_err().to_string();
+        let first = tcp("sip.tcp", &[loopback(0)]).unwrap();
+        let taken = first[0].local_addr().unwrap();
+        let text = tcp("xmpp.c2s", &[taken]).unwrap_err().to_string();
         assert!(text.starts_with(&format!("xmpp.c2s: cannot listen on {taken}: ")), "{text}");
     }
 
@@ -152,6 +168,11 @@ mod tests {
         assert!(counts.iter().all(|count| *count > 0), "{counts:?}");
     }
 
+    #[test]
+    fn what_a_machine_speaks_from_it_has() {
+        assert!(own_addresses().into_iter().chain([[127, 0, 0, 1].into()]).all(has));
+    }
+
     #[tokio::test]
     async fn a_datagram_may_be_cut_on_its_way() {
         use rustix::net::sockopt::{
@@ -164,6 +185,20 @@ mod tests {
         assert_eq!(ip_mtu_discover(&four), Ok(Ipv4PathMtuDiscovery::DONT));
         assert_eq!(ip_mtu_discover(&six), Ok(Ipv4PathMtuDiscovery::DONT), "it may speak to both");
         assert_eq!(ipv6_mtu_discover(&six), Ok(Ipv6PathMtuDiscovery::DONT));
+    }
+
+    #[tokio::test]
+    async fn both_wildcards_of_one_port_are_listened_on_in_either_order() {
+        for order in [["0.0.0.0", "::"], ["::", "0.0.0.0"]] {
+            let free = tcp("xmpp.c2s", &[SocketAddr::new("::".parse().unwrap(), 0)]).unwrap();
+            let port = free[0].local_addr().unwrap().port();
+            drop(free);
+            let both = order.map(|ip| SocketAddr::new(ip.parse().unwrap(), port));
+            let bound = tcp("xmpp.c2s", &both).unwrap();
+            assert!(bound.iter().map(|one| one.local_addr().unwrap()).eq(both));
+            let six = tcp("xmpp.c2s", &[both[0]]).unwrap_err();
+            assert_eq!(six.reason.kind(), std::io::ErrorKind::AddrInUse);
+        }
     }
 
     #[test]

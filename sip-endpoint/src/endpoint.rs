@@ -110,8 +110,7 @@ impl Endpoint {
         for (listener, addresses, acceptor) in
             [("sip.tcp", listeners.tcp, None), ("sip.tls", listeners.tls, Some(acceptor))]
         {
-            for address in addresses.iter().copied() {
-                let socket = listen::tcp_on(listener, address, Stack::beside(address, &addresses))?;
+            for (socket, address) in listen::tcp(listener, &addresses)?.into_iter().zip(addresses) {
                 let local =
                     socket.local_addr().map_err(|reason| ListenError { listener, address, reason })?;
                 if acceptor.is_some() {

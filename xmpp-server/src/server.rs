@@ -282,12 +282,10 @@ impl XmppServer {
         let mut c2s = Vec::new();
         let mut c2s_tls = Vec::new();
         let mut bound = Vec::new();
-        for address in &server.config.c2s {
-            bound.push((listen::tcp("xmpp.c2s", *address).await?, c2s::Security::StartTls));
-        }
-        for address in &server.config.c2s_tls {
-            bound.push((listen::tcp("xmpp.c2s_tls", *address).await?, c2s::Security::Direct));
-        }
+        let plain = listen::tcp("xmpp.c2s", &server.config.c2s)?;
+        bound.extend(plain.into_iter().map(|listener| (listener, c2s::Security::StartTls)));
+        let direct = listen::tcp("xmpp.c2s_tls", &server.config.c2s_tls)?;
+        bound.extend(direct.into_iter().map(|listener| (listener, c2s::Security::Direct)));
         for (listener, security) in bound {
             if let Ok(address) = listener.local_addr() {
                 let list = if security == c2s::Security::Direct { &mut c2s_tls } else { &mut c2s };
@@ -295,11 +293,10 @@ impl XmppServer {
             }
             server.shutdown.spawn(accept(Arc::clone(&server), listener, security));
         }
-        let s2s = federate(&server, "xmpp.s2s", &server.config.s2s).await?;
-        let s2s_tls = federate(&server, "xmpp.s2s_tls", &server.config.s2s_tls).await?;
+        let s2s = federate(&server, "xmpp.s2s", &server.config.s2s)?;
+        let s2s_tls = federate(&server, "xmpp.s2s_tls", &server.config.s2s_tls)?;
         let mut components = Vec::new();
-        for address in &server.config.components {
-            let listener = listen::tcp("xmpp.components", *address).await?;
+        for listener in listen::tcp("xmpp.components", &server.config.components)? {
             components.extend(listener.local_addr());
             server.shutdown.spawn(component::accept(Arc::clone(&server), listener));
         }
@@ -530,14 +527,13 @@ fn random() -> &'static dyn SecureRandom {
 }
 
 /// Binds listeners for other servers.
-async fn federate(
+fn federate(
     server: &Arc<Server>,
     key: &'static str,
     addresses: &[SocketAddr],
 ) -> Result<Vec<SocketAddr>, StartError> {
     let mut bound = Vec::new();
-    for address in addresses {
-        let listener = listen::tcp(key, *address).await?;
+    for listener in listen::tcp(key, addresses)? {
         bound.extend(listener.local_addr());
         Federation::listen(server, listener, key == "xmpp.s2s_tls");
     }

@@ -23,7 +23,7 @@ type Browser = WebSocketStream<TlsStream<TcpStream>>;
 /// An endpoint with a WebSocket route on HTTPS.
 async fn start(limits: Limits) -> (Rig, SocketAddr, Shutdown) {
     let rig = Rig::start(Listeners { limits, ..listeners() }).await;
-    let listener = listen::tcp("http.https", local(0)).await.unwrap();
+    let listener = listen::tcp("http.https", &[local(0)]).unwrap().remove(0);
     let address = listener.local_addr().unwrap();
     let shutdown = Shutdown::new();
     http::serve_tls(
