@@ -12,12 +12,12 @@ use operations::timeline::Trace;
 use prometheus::{IntGauge, Opts, Registry};
 use shared_auth::Auth;
 use shared_model::{
-    ConferenceDirectory, Fact, Moderation, Notices, OwnChat, Pending, Registrations, RoomAddress,
+    ConferenceDirectory, Domains, Fact, Moderation, Notices, OwnChat, Pending, Registrations, RoomAddress,
     RoomDirectory, RoomKeeping, RoomSnapshot, Telephony, Unavailable, idn,
 };
 use shared_runtime::bus::Bus;
 use shared_runtime::tls::TlsPolicy;
-use shared_runtime::{Shutdown, http, listen};
+use shared_runtime::{Redacted, Shutdown, http, listen};
 use shared_store::{RecordChange, Store};
 use sip_core::transaction::Timers;
 use sip_endpoint::{Endpoint, Listeners, Port};
@@ -85,6 +85,7 @@ pub(crate) async fn start(config: &Config, parts: &[Part], shutdown: &Shutdown) 
         Ok(swept) => tracing::info!(swept, "accounts of looks that were killed are gone"),
         Err(error) => tracing::warn!(%error, "accounts of looks that were killed stay until the next start"),
     }
+    shutdown.spawn(tell_unserved(auth.clone(), config.accounts(), shutdown.clone()));
     let (calls, wires) = (Shutdown::new(), Shutdown::new());
     shutdown.spawn(stop_in_order(shutdown.clone(), calls.clone(), wires.clone()));
     let ground = Ground { store, bus, auth, tls, registry, shutdown: shutdown.clone(), calls, wires };
@@ -189,6 +190,18 @@ pub(crate) async fn start(config: &Config, parts: &[Part], shutdown: &Shutdown) 
         Running::forget(&data_dir);
     });
     Ok(Service { bound, auth: ground.auth, rooms, tls: ground.tls })
+}
+
+/// Says whose domain was taken out of the configuration.
+async fn tell_unserved(auth: Auth, domains: Domains, shutdown: Shutdown) {
+    let looked = tokio::select! {
+        looked = operations::doctor::unserved(&auth, &domains) => looked,
+        () = shutdown.begun() => return,
+    };
+    for account in looked.unwrap_or_default() {
+        let account = Redacted(account.as_str()).to_string();
+        tracing::warn!(account, "this account, and others perhaps, is of a domain that is not served");
+    }
 }
 
 /// Whether the store takes what it is given: one that can only be read does no new work.

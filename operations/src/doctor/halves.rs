@@ -1,4 +1,5 @@
-//! Accounts whose halves are unequal — RFC 7081 §7: a telephone without encryption beside chat, which has it always.
+//! Accounts whose halves are unequal — RFC 7081 §7: a telephone without encryption beside chat, which has it always; and such as have
+//! neither, since nobody serves their domain.
 //!
 //! In    bindings as they are now; what the running server counts of how both halves are protected. Out whose telephones say that their way
 //!       is not TLS, and of how many accounts one half logs in by less than the other (S-44).
@@ -12,13 +13,26 @@ use shared_store::is_protected;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::{Findings, Ward};
+use super::{Findings, Ward, unserved};
 
 pub(super) async fn check(ward: &Ward, found: &mut Findings) {
     if ward.running.is_none() {
         return found.no_server();
     }
-    let Ok((_, store)) = &ward.auth else { return found.unchecked("not checked: the store does not open") };
+    let Ok((auth, store)) = &ward.auth else {
+        return found.unchecked("not checked: the store does not open");
+    };
+    match unserved(auth, &ward.domains).await {
+        Ok(some) if some.is_empty() => {}
+        Ok(some) => {
+            let named = some.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            found.warning(
+                format!("accounts are of domains that are not served: {named}"),
+                "put their domain into `[[domains]]` again, or remove them (cusax user remove)",
+            );
+        }
+        Err(error) => found.unchecked(format!("accounts cannot be read: {error}")),
+    }
     match store.bindings.ending(unix_millis(), i64::MAX, MOST).await {
         Ok(bindings) => {
             let all = bindings.iter().map(|binding| (binding.aor.as_str(), binding.contact.as_str()));

@@ -23,6 +23,7 @@ mod provisioning;
 mod relays;
 mod running;
 mod store;
+mod unserved;
 mod ward;
 
 use std::future::Future;
@@ -32,6 +33,7 @@ pub use patient::{Patients, is_patient, sweep};
 pub use plan::{Planned, firewall, plan};
 pub use running::{Bound, RUNNING, Running};
 pub use store::seen_by_others;
+pub use unserved::unserved;
 pub use ward::{Face, NotOpen, Ward, is_loopback_domain};
 
 /// How much something matters.

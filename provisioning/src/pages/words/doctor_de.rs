@@ -8,6 +8,15 @@ pub(super) const SAID: &[(&str, &str)] = &[
     ("not checked: {~}", "nicht geprüft: {~}"),
     ("the store does not open", "der Speicher lässt sich nicht öffnen"),
     ("of {} domains the first {} are looked at", "von {} Domains werden die ersten {} geprüft"),
+    (
+        "accounts are of domains that are not served: {}",
+        "Konten sind von Domains, die nicht bedient werden: {}",
+    ),
+    (
+        "put their domain into `[[domains]]` again, or remove them (cusax user remove)",
+        "nimm ihre Domain wieder in `[[domains]]` auf, oder entferne sie (cusax user remove)",
+    ),
+    ("accounts cannot be read: {~}", "die Konten sind nicht lesbar: {~}"),
     // Configuration and clock.
     (
         "tls.require is false: both halves take passwords in the clear from anywhere",
