@@ -3,7 +3,7 @@
 mod faults;
 mod place;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -189,6 +189,31 @@ impl Config {
         self.conference.domain.clone().unwrap_or_else(|| format!("conference.{}", self.domain))
     }
 
+    /// The domains of the services beside those of accounts and rooms.
+    pub(crate) fn services(&self) -> [String; 3] {
+        ["pubsub", "directory", "upload"].map(|name| format!("{name}.{}", self.domain))
+    }
+
+    /// Every domain and host that this service answers to.
+    pub(crate) fn own_names(&self) -> Vec<String> {
+        let further = self.domains.iter().map(|domain| &domain.name);
+        let components = self.xmpp.component.iter().map(|component| &component.domain);
+        let mut names: Vec<String> = further.chain(components).cloned().collect();
+        names.extend(self.services());
+        names.extend([self.domain.clone(), self.rooms_domain(), self.xmpp.guests.domain.clone()]);
+        let page = self.http.public_url.as_deref().and_then(|url| url.strip_prefix("https://"));
+        names.extend(page.and_then(|rest| rest.split([':', '/', '?']).next()).map(str::to_owned));
+        names
+    }
+
+    /// Addresses of this machine: those that are written here, and those that it speaks to others from.
+    pub(crate) fn own_addresses(&self) -> Vec<IpAddr> {
+        let listened = crate::doctor::faces(self).into_iter().map(|face| face.address.ip());
+        let told = self.provisioning.addresses.iter().copied().chain(self.conference.advertised);
+        let written = listened.chain(told).filter(|ip| !ip.is_unspecified());
+        written.chain(shared_runtime::listen::own_addresses()).collect()
+    }
+
     /// The same in A-labels.
     pub(crate) fn rooms_host(&self) -> String {
         idn::to_ascii(&self.rooms_domain()).into_owned()
@@ -320,6 +345,19 @@ mod tests {
     fn what_is_printed_is_what_holds_without_a_file() {
         let printed = read(&sample()).unwrap();
         assert_eq!(format!("{printed:?}"), format!("{:?}", Config::default()));
+    }
+
+    #[test]
+    fn what_is_of_this_service_is_known_by_name_and_address() {
+        let text = "domain = \"example.org\"\n[http]\npublic_url = \"https://id.example.com:8443/x\"\n[xmpp.guests]\n\
+                    domain = \"guests.example.org\"\n[conference]\nadvertised = \"203.0.113.9\"\n[[domains]]\nname = \"example.net\"";
+        let config = read(text).unwrap();
+        let names = config.own_names();
+        for name in ["example.org", "example.net", "conference", "pubsub", "upload", "guests", "id.example.com"] {
+            let whole = if name.contains('.') { name.to_owned() } else { format!("{name}.example.org") };
+            assert!(names.contains(&whole), "{whole}: {names:?}");
+        }
+        assert!(config.own_addresses().contains(&"203.0.113.9".parse().unwrap()));
     }
 
     #[test]

@@ -420,6 +420,11 @@ enum Missing {
 }
 
 impl Files {
+    /// Whether a certificate and its key can be read, and are each other's.
+    pub fn check(&self) -> Result<(), TlsError> {
+        self.load().map(drop)
+    }
+
     fn load(&self) -> Result<CertifiedKey, TlsError> {
         self.read().map_err(|error| match &self.domain {
             Some(domain) => TlsError::Of(domain.clone(), Box::new(error)),

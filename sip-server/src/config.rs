@@ -19,7 +19,7 @@ use crate::numbers::{self, NumberConfig, Plan};
 use crate::push::{PUSH_KEYS, PushConfig};
 use crate::records::{self, RecordConfig};
 use crate::relay::{self, RelayConfig};
-use crate::stir::{STIR_KEYS, StirConfig};
+use crate::stir::{STIR_KEYS, Stir, StirConfig};
 use crate::trunks::{self, TrunkConfig, Trunks};
 
 /// `[sip]`: listeners, timers, bounds.
@@ -143,6 +143,15 @@ impl Config {
         faults.extend(self.cost.faults());
         faults.extend(self.hep.faults());
         faults
+    }
+
+    /// What is wrong with the files that a start reads, and that no command needs.
+    pub fn faults_of_files(&self) -> Vec<String> {
+        let token = self.push.token_file.as_ref().and_then(|file| {
+            let error = std::fs::read(file).err()?;
+            Some(format!("`sip.push.token_file`: cannot read {}: {error}", file.display()))
+        });
+        Stir::faults_of_files(&self.stir).into_iter().chain(token).collect()
     }
 
     /// Whether a server that calls us is somebody by its certificate, and so is asked for it.

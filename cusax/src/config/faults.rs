@@ -2,12 +2,15 @@
 //!
 //! In    the configuration. Out a sentence for each fault, with its key; `config check` says them, and a start is refused by the first kind.
 
+use std::io::Read;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use operations::doctor::Face;
 use shared_auth::{OidcConfig, Policy};
-use shared_model::Aor;
+use shared_model::{Aor, idn};
+use shared_runtime::listen::{self, Stack};
 use shared_runtime::tls::{TlsError, TlsPolicy};
 use shared_runtime::{Network, telemetry};
 use shared_store::Store;
@@ -16,13 +19,30 @@ use super::Config;
 
 fn is_domain(name: &str) -> bool {
     let is_label = |label: &str| !label.is_empty() && !label.starts_with('-') && !label.ends_with('-');
-    name.split('.').all(is_label) && Aor::new("x", name).is_ok()
+    // RFC 1035 §2.3.4, of what stands in the DNS.
+    let is_short = |name: &str| name.len() <= 253 && name.split('.').all(|label| label.len() <= 63);
+    name.split('.').all(is_label) && is_short(&idn::to_ascii(name)) && Aor::new("x", name).is_ok()
+}
+
+/// The domain of rooms is no other one: addresses there are rooms.
+fn faults_of_rooms(config: &Config) -> Vec<String> {
+    let (rooms, domain) = (config.rooms_domain(), &config.domain);
+    let is_taken = rooms == *domain || config.services().contains(&rooms);
+    let taken = is_taken.then(|| format!("`conference.domain`: `{rooms}` is served here as something else"));
+    let conference = &config.conference;
+    let names = [("factory", &conference.factory), ("voicemail", &conference.voicemail)];
+    let is_name = |name: &str| name.is_empty() || Aor::new(name, &rooms).is_ok();
+    let bad = names.into_iter().filter(|(_, name)| !is_name(name));
+    let bad = bad.map(|(key, name)| format!("`conference.{key}`: `{name}` is not the name of an address"));
+    let is_one = !conference.factory.is_empty() && conference.factory == conference.voicemail;
+    let one = is_one.then(|| "`conference.factory` and `conference.voicemail` are one name".to_owned());
+    taken.into_iter().chain(bad).chain(one).collect()
 }
 
 /// Further domains: each is one, is nothing else here, and has both files of a certificate or none.
 fn faults_of_domains(config: &Config) -> Vec<String> {
     let mut faults = Vec::new();
-    let services = ["pubsub", "directory", "upload"].map(|name| format!("{name}.{}", config.domain));
+    let services = config.services();
     let components = config.xmpp.component.iter().map(|component| component.domain.clone());
     let mut taken: Vec<String> = services.into_iter().chain(components).collect();
     taken.extend([config.domain.clone(), config.rooms_domain(), config.xmpp.guests.domain.clone()]);
@@ -66,6 +86,7 @@ pub(super) fn of(config: &Config) -> Vec<String> {
         }
     }
     faults.extend(faults_of_domains(config));
+    faults.extend(faults_of_rooms(config));
     if config.tls.certificate.is_some() != config.tls.key.is_some() {
         faults.push(TlsError::HalfGiven.to_string());
     }
@@ -78,8 +99,19 @@ pub(super) fn of(config: &Config) -> Vec<String> {
     if let Err(error) = config.conference.rtp_ports.parse::<conference::media::ports::Ports>() {
         faults.push(format!("`conference.rtp_ports`: {error}"));
     }
-    if let Some(url) = config.http.public_url.as_ref().filter(|url| !url.starts_with("https://")) {
-        faults.push(format!("`http.public_url`: `{url}` does not begin with https://"));
+    let is_url = |url: &str| {
+        let host = url.strip_prefix("https://").and_then(|rest| rest.split(['/', '?', '#']).next());
+        host.is_some_and(|host| !host.is_empty()) && !url.contains(char::is_whitespace)
+    };
+    if let Some(url) = config.http.public_url.as_ref().filter(|url| !is_url(url)) {
+        faults.push(format!("`http.public_url`: `{url}` is not a URL that begins with https://"));
+    }
+    for (key, threads) in
+        [("sip.threads", config.sip.threads), ("conference.threads", config.conference.threads)]
+    {
+        if threads > MOST_THREADS {
+            faults.push(format!("`{key}`: {threads} are more than {MOST_THREADS}"));
+        }
     }
     if config.http.proxy_protocol && config.http.trusted_proxies.is_empty() {
         faults.push("`http.proxy_protocol` is of proxies, and `http.trusted_proxies` names none".to_owned());
@@ -119,7 +151,7 @@ pub(super) fn of(config: &Config) -> Vec<String> {
         );
     }
     faults.extend(config.sip.faults(&config.accounts()));
-    let services = ["pubsub", "directory", "upload"].map(|name| format!("{name}.{}", config.domain));
+    let services = config.services();
     let domains = [config.domain.clone(), config.rooms_domain()].into_iter().chain(services);
     let domains: Vec<String> = domains.collect();
     faults.extend(config.xmpp.faults(&domains.iter().map(String::as_str).collect::<Vec<_>>()));
@@ -129,11 +161,22 @@ pub(super) fn of(config: &Config) -> Vec<String> {
 /// What else would keep the service from starting here and now, files and addresses among it.
 pub(super) fn judge(config: &Config) -> anyhow::Result<()> {
     let policy = TlsPolicy::look(&config.certificates(), &config.data_dir).context("tls")?;
-    let mut faults = policy.map(|policy| policy.unread()).unwrap_or_default();
+    let mut faults = match policy {
+        Some(policy) => policy.unread(),
+        // Before the first start there is no authority of our own, beside which they would be read.
+        None => config
+            .certificates()
+            .others
+            .iter()
+            .filter_map(|own| own.check().err())
+            .map(|error| error.to_string())
+            .collect(),
+    };
     faults.extend(telemetry::check(&config.telemetry).err().map(|error| error.to_string()));
     faults.extend(twice(&crate::doctor::faces(config)));
     faults.extend(exempt_proxies(config));
     faults.extend(unreadable(config));
+    faults.extend(nowhere(config));
     if config.sip.contacts == 0 {
         faults.push("`sip.contacts` is 0: no phone could register".to_owned());
     }
@@ -145,11 +188,7 @@ pub(super) fn judge(config: &Config) -> anyhow::Result<()> {
 
 /// Files that the service reads at its start, and that cannot be read.
 fn unreadable(config: &Config) -> Vec<String> {
-    let mut files = vec![
-        ("sip.push.token_file", &config.sip.push.token_file),
-        ("sip.stir.key", &config.sip.stir.key),
-        ("sip.stir.trust", &config.sip.stir.trust),
-    ];
+    let mut files = Vec::new();
     for keepers in config.keepers() {
         files.push(("auth.ldap.bind_password_file", &keepers.ldap.bind_password_file));
         files.push(("auth.oidc.client_secret_file", &keepers.oidc.client_secret_file));
@@ -159,7 +198,43 @@ fn unreadable(config: &Config) -> Vec<String> {
         let error = std::fs::read(file).err()?;
         Some(format!("`{key}`: cannot read {}: {error}", file.display()))
     };
-    files.into_iter().filter_map(fault).collect()
+    files.into_iter().filter_map(fault).chain(config.sip.faults_of_files()).collect()
+}
+
+/// Folders that are none, a store that is no database, and addresses that this machine does not have.
+fn nowhere(config: &Config) -> Vec<String> {
+    let mut faults = Vec::new();
+    let is_folder = |folder: &Path| folder.ancestors().find(|it| it.exists()).is_none_or(Path::is_dir);
+    if !is_folder(&config.data_dir) {
+        faults.push(format!("`data_dir`: {} cannot be a folder", config.data_dir.display()));
+    }
+    let recordings = &config.conference.recordings;
+    if !recordings.as_os_str().is_empty() && !recordings.is_dir() {
+        faults.push(format!("`conference.recordings`: {} is not a folder", recordings.display()));
+    }
+    if let Some(file) = config.store_file().filter(|file| file.exists())
+        && !is_database(&file)
+    {
+        faults.push(format!("`store.url`: {} is not a database of SQLite", file.display()));
+    }
+    for face in crate::doctor::faces(config) {
+        if !listen::has(face.address.ip()) {
+            faults.push(format!("`{}`: {} is not an address of this machine", face.name, face.address.ip()));
+        }
+    }
+    faults
+}
+
+/// Whether a file is one that SQLite can open: an empty one becomes one.
+fn is_database(file: &Path) -> bool {
+    let mut head = Vec::new();
+    let read =
+        std::fs::File::open(file).and_then(|file| file.take(SQLITE.len() as u64).read_to_end(&mut head));
+    // Who may not read it here is not who serves it.
+    match read {
+        Ok(_) => head.is_empty() || head == SQLITE,
+        Err(error) => error.kind() == std::io::ErrorKind::PermissionDenied,
+    }
 }
 
 /// Proxies that are never slowed: where one hides its client, nobody slows that one's guesses.
@@ -182,14 +257,32 @@ fn twice(faces: &[Face]) -> Vec<String> {
     let mut faults = Vec::new();
     for (at, face) in faces.iter().enumerate().filter(|(_, face)| face.address.port() != 0) {
         let before = faces.iter().take(at);
-        let taken = before.filter(|other| is_udp(other) == is_udp(face) && other.address == face.address);
-        faults
-            .extend(taken.map(|other| {
-                format!("`{}` and `{}` both listen on {}", other.name, face.name, face.address)
-            }));
+        let meets = |other: &Face| meets(faces, (other.name, other.address), (face.name, face.address));
+        let taken = before.filter(|other| is_udp(other) == is_udp(face) && meets(other));
+        faults.extend(taken.map(|other| {
+            let (one, two) = (other.address, face.address);
+            let both = if one == two { one.to_string() } else { format!("{one} and {two}, which meet") };
+            format!("`{}` and `{}` both listen on {both}", other.name, face.name)
+        }));
     }
     faults
 }
+
+/// Whether one address takes what the other is: `0.0.0.0` all of IPv4, and `[::]` that as well, unless its own list has `0.0.0.0`.
+fn meets(faces: &[Face], one: (&str, SocketAddr), other: (&str, SocketAddr)) -> bool {
+    let takes = |(name, address): (&str, SocketAddr), other: SocketAddr| {
+        let neighbours: Vec<_> = faces.iter().filter(|it| it.name == name).map(|it| it.address).collect();
+        let is_any = address.ip().is_unspecified();
+        let is_dual = address.is_ipv6() && Stack::beside(address, &neighbours) == Stack::Dual;
+        address.ip() == other.ip() || (is_any && (address.is_ipv4() == other.is_ipv4() || is_dual))
+    };
+    one.1.port() == other.1.port() && (takes(one, other.1) || takes(other, one.1))
+}
+
+/// How a database of SQLite begins.
+const SQLITE: &[u8] = b"SQLite format 3\0";
+/// Threads of one kind: more than machines have cores.
+const MOST_THREADS: usize = 1_024;
 
 #[cfg(test)]
 mod tests {
@@ -203,6 +296,12 @@ mod tests {
             ("domain = \"\"", "is not a domain"),
             ("domain = \"a..b\"", "is not a domain"),
             ("[conference]\ndomain = \"-\"", "`conference.domain`"),
+            ("[conference]\ndomain = \"localhost\"", "`conference.domain`: `localhost` is served here as"),
+            ("[conference]\ndomain = \"upload.localhost\"", "`upload.localhost` is served here as"),
+            ("[conference]\nfactory = \"voicemail\"", "are one name"),
+            ("[conference]\nfactory = \"a b@\"", "`a b@` is not the name of an address"),
+            ("[conference]\nthreads = 100000", "`conference.threads`: 100000 are more than 1024"),
+            ("[sip]\nthreads = 5000", "`sip.threads`: 5000 are more than 1024"),
             ("[conference]\nrtp_ports = \"9-8\"", "`conference.rtp_ports`"),
             ("[tls]\nkey = \"/nowhere/key.pem\"", "go together"),
             ("[tls]\ncertificate = \"/nowhere/c.pem\"\nkey = \"/dev/null\"", "cannot read /nowhere/c.pem"),
@@ -219,7 +318,9 @@ mod tests {
             ("[[xmpp.component]]\ndomain = \"localhost\"", "that domain is served here"),
             ("[[xmpp.component]]\ndomain = \"upload.localhost\"", "that domain is served here"),
             ("[[xmpp.component]]\ndomain = \"a.example\"", "cannot read secret_file"),
-            ("[http]\npublic_url = \"http://x\"", "`http.public_url`: `http://x` does not begin"),
+            ("[http]\npublic_url = \"http://x\"", "`http.public_url`: `http://x` is not a URL"),
+            ("[http]\npublic_url = \"https://\"", "`http.public_url`: `https://` is not a URL"),
+            ("[http]\npublic_url = \"https://a b\"", "`http.public_url`: `https://a b` is not a URL"),
             ("[http]\nproxy_protocol = true", "`http.trusted_proxies` names none"),
             ("[auth]\nalgorithms = []", "`auth.algorithms` is empty"),
             ("[[domains]]\nname = \"a..b\"", "`domains`: `a..b` is not a domain"),
@@ -300,6 +401,24 @@ mod tests {
                 "`auth.ldap.bind_password_file`: cannot read /nowhere/p",
             ),
             ("[telemetry]\nlevel = \"inof\"", "telemetry.level: `inof`"),
+            (
+                "[sip.stir]\nkey = \"Cargo.toml\"\ncertificate_url = \"https://a.example/c\"",
+                "sip.stir.key: Cargo.toml: ",
+            ),
+            ("[sip.stir]\ntrust = \"Cargo.toml\"", "sip.stir.trust: Cargo.toml: holds no certificate"),
+            (
+                "[[domains]]\nname = \"a.example\"\ncertificate = \"Cargo.toml\"\nkey = \"Cargo.toml\"",
+                "the certificate of a.example: Cargo.toml: holds no certificate",
+            ),
+            ("data_dir = \"Cargo.toml\"", "`data_dir`: Cargo.toml cannot be a folder"),
+            ("data_dir = \"Cargo.toml/x\"", "`data_dir`: Cargo.toml/x cannot be a folder"),
+            ("[store]\nurl = \"sqlite:///tmp\"", "`store.url`: /tmp is not a database"),
+            ("[store]\nurl = \"sqlite://Cargo.toml\"", "Cargo.toml is not a database"),
+            ("[conference]\nrecordings = \"/nowhere\"", "`conference.recordings`: /nowhere is not a folder"),
+            ("[conference]\nmedia = \"192.0.2.7:10000\"", "`conference.media`: 192.0.2.7 is not an address"),
+            ("[http]\nhttps = [\"192.0.2.9:443\"]", "`http.https`: 192.0.2.9 is not an address"),
+            ("[xmpp]\nc2s = [\"0.0.0.0:5222\", \"127.0.0.1:5222\"]", "which meet"),
+            ("[xmpp]\nc2s = [\"[::]:5222\"]\nc2s_tls = [\"127.0.0.1:5222\"]", "which meet"),
         ] {
             let judged = judge(&read(text).unwrap());
             let fault = judged.map_or_else(|error| format!("{error:#}"), |()| String::new());

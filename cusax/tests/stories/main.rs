@@ -7,6 +7,7 @@ mod conformance;
 
 mod alone;
 mod chat;
+mod checked;
 mod command;
 #[cfg(target_os = "linux")]
 mod hostile;

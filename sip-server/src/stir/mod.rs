@@ -100,6 +100,13 @@ impl Stir {
         })
     }
 
+    /// What is wrong with the files that [`Stir::open`] reads.
+    pub(crate) fn faults_of_files(config: &StirConfig) -> Vec<String> {
+        let key = config.key.as_ref().and_then(|file| read_key(file).err());
+        let trust = config.trust.as_deref().and_then(|file| read_roots(file).err());
+        key.into_iter().chain(trust).collect()
+    }
+
     /// Bytes that a signature adds to a call.
     pub(crate) fn bytes(&self) -> usize {
         if self.sign.is_some() { SIGNATURE } else { 0 }
