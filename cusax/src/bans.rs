@@ -4,22 +4,24 @@ use std::time::Duration;
 
 use anyhow::bail;
 use serde_json::Value;
-use shared_auth::{Auth, Ban, Banned};
+use shared_auth::{Auth, Ban, BanError, Banned};
 use shared_runtime::unix_millis;
 
-use crate::config::Config;
 use crate::out::{say, say_done};
 
 pub(crate) async fn add(
     desk: &Auth,
-    config: &Config,
     (who, reason): (&str, &str),
     term: Duration,
     json: bool,
 ) -> anyhow::Result<()> {
-    let (domains, rooms) = (config.accounts(), config.rooms_domain());
-    let is_ours = |domain: &str| domains.has(domain) || domain == rooms;
-    let (ban, before) = desk.bans.make(who.parse()?, reason, term, is_ours).await?;
+    let who: Banned = who.parse()?;
+    if let Banned::Number(number) = &who
+        && desk.directory.by_number(number).await?.is_some()
+    {
+        return Err(BanError::Ours.into());
+    }
+    let (ban, before) = desk.bans.make(who, reason, term).await?;
     let before = before.map_or(Value::Null, |ban| ban.to_json());
     desk.audit.change("command line", "banned", &ban.who, before, ban.to_json()).await;
     if json { say(ban.to_json()) } else { say_done(&ban.who, "banned", false) }

@@ -54,7 +54,7 @@ pub(crate) enum Command {
     /// Makes and takes back invitations: each makes one account, for calls and for chat, by a link.
     #[command(subcommand)]
     Invite(Invite),
-    /// Keeps networks, and addresses and domains of elsewhere, out of the service, and lets them in again.
+    /// Keeps networks, and addresses, domains and telephone numbers of elsewhere, out of the service, and lets them in again.
     #[command(subcommand)]
     Ban(Ban),
     /// Lets desk phones configure themselves, and takes that back.
@@ -252,7 +252,8 @@ pub(crate) enum AppPassword {
 pub(crate) enum Ban {
     /// Keeps somebody out from now on.
     Add {
-        /// A network such as 192.0.2.0/24, an address such as eve@example.net, or a domain.
+        /// A network such as 192.0.2.0/24, an address such as eve@example.net, a domain, or a telephone number such as +33123456789, which
+        /// calls nobody then, by whatever carrier.
         who: String,
         /// Why.
         #[arg(long)]

@@ -143,7 +143,7 @@ async fn carry_out(line: Line, ground: &Ground) -> anyhow::Result<Option<shared_
         Command::Ban(ban) => {
             let (config, desk) = (ground.config().await?, ground.known_accounts().await?);
             match ban {
-                Ban::Add { who, reason, term } => bans::add(desk, config, (&who, &reason), term, json).await,
+                Ban::Add { who, reason, term } => bans::add(desk, (&who, &reason), term, json).await,
                 Ban::List => bans::list(desk, json).await,
                 Ban::Remove { who } => bans::remove(desk, &who, json).await,
             }

@@ -121,6 +121,7 @@ fn is_kept(fits: Result<(), KeyError>) -> Result<bool, KeyError> {
 
 /// The port in links to the HTTPS face: where the system chooses it, the one that the server beside us has.
 pub(crate) async fn link_port(config: &Config) -> anyhow::Result<Option<u16>> {
+    auth.bans.serve(config.own_names(), config.own_addresses());
     let is_chosen = config.https_port() == Some(0) && config.http.public_url.is_none();
     if !is_chosen {
         return Ok(config.https_port());

@@ -1,4 +1,4 @@
-//! Whom administrators keep out, until a moment and for a reason: networks, and addresses and domains of elsewhere.
+//! Whom administrators keep out, until a moment and for a reason: networks, and addresses, domains and telephone numbers of elsewhere.
 //!
 //! ```text
 //! make, lift ─▶ records (one commit: the ban, and a mark that there is news) ─▶ every process, at once or within a second ─▶ listeners
@@ -10,6 +10,7 @@
 //! Errors [`BanError`] names the rule. A store that does not answer leaves what is known in force.
 //! Not here: accounts of ours, which are disabled; who fails proofs (`throttle`); what listeners do to who is kept out.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
@@ -24,6 +25,8 @@ use shared_runtime::{Network, Shutdown, unix_millis};
 use shared_store::{Expected, Record, RecordChange, Records, StoreError};
 use tokio::sync::watch;
 
+use crate::book::{bare_number, is_e164};
+
 /// Who is kept out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Banned {
@@ -33,6 +36,8 @@ pub enum Banned {
     Address(Address),
     /// Everybody of a domain of elsewhere.
     Domain(String),
+    /// Whoever calls with a telephone number, E.164 with its plus, by whatever carrier.
+    Number(String),
 }
 
 /// One ban.
@@ -59,8 +64,10 @@ struct Kept {
 /// Why there is no such ban.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BanError {
-    /// Neither a network, nor an address, nor a domain.
-    #[error("`{0}` is not a network such as 192.0.2.0/24, an address such as eve@example.net, or a domain")]
+    /// Neither a network, nor an address, nor a domain, nor a number.
+    #[error(
+        "`{0}` is not a network such as 192.0.2.0/24, an address such as eve@example.net, a domain, or a number such as +33123456789"
+    )]
     Unreadable(String),
     /// More would be kept out than one can mean.
     #[error("a network is no wider than /{LEAST_V4} (IPv4) or /{LEAST_V6} (IPv6)")]
@@ -68,6 +75,9 @@ pub enum BanError {
     /// This machine is not kept out of itself.
     #[error("loopback addresses are not banned")]
     Loopback,
+    /// The same, by an address that others reach it at.
+    #[error("this machine itself has an address there")]
+    OwnHost,
     /// The configuration names who of it is meant to come here.
     #[error(
         "the configuration spares this network, or a part of it: `auth.throttle_exempt`, `http.trusted_proxies`, `sip.trusted_networks` or `sip.trunks`"
@@ -95,6 +105,10 @@ pub enum BanError {
 pub struct Bans {
     records: Arc<dyn Records>,
     exempt: Arc<[Network]>,
+    /// Domains and hosts of this service.
+    own: Arc<[String]>,
+    /// Addresses of this machine.
+    hosts: Arc<[IpAddr]>,
     known: watch::Sender<Arc<Known>>,
 }
 
@@ -107,12 +121,25 @@ pub struct Known {
 
 impl Bans {
     pub(crate) fn new(records: Arc<dyn Records>, exempt: &[Network]) -> Self {
-        Self { records, exempt: exempt.into(), known: watch::Sender::default() }
+        let (own, hosts) = (Arc::default(), Arc::default());
+        Self { records, exempt: exempt.into(), own, hosts, known: watch::Sender::default() }
     }
 
     /// These networks are not banned either: those of proxies, of peers that are trusted, and of carriers.
     pub fn spare(&mut self, networks: impl IntoIterator<Item = Network>) {
         self.exempt = self.exempt.iter().copied().chain(networks).collect();
+    }
+
+    /// These domains and hosts are this service's own, in whatever form, and these addresses this machine's.
+    pub fn serve(
+        &mut self,
+        names: impl IntoIterator<Item = String>,
+        hosts: impl IntoIterator<Item = IpAddr>,
+    ) {
+        self.hosts = hosts.into_iter().collect();
+        let prepared =
+            names.into_iter().map(|name| idn::to_unicode(&name).map_or(name.clone(), Cow::into_owned));
+        self.own = prepared.collect();
     }
 
     /// Keeps somebody out from now on; what held of them before gives way, and is answered.
@@ -121,9 +148,8 @@ impl Bans {
         who: Banned,
         reason: &str,
         term: Duration,
-        is_ours: impl Fn(&str) -> bool,
     ) -> Result<(Ban, Option<Ban>), BanError> {
-        self.check(&who, is_ours)?;
+        self.check(&who)?;
         let reason = reason.trim();
         if !(1..=LONGEST_REASON).contains(&reason.chars().count()) || reason.chars().any(char::is_control) {
             return Err(BanError::BadReason);
@@ -184,7 +210,12 @@ impl Bans {
         }
     }
 
-    /// Whether addresses or domains are kept out, and not networks alone.
+    /// Whether whoever calls with a number is, E.164 with its plus.
+    pub fn refuses_number(&self, number: &str) -> bool {
+        self.known.borrow().names.get(number).is_some_and(|until| *until > unix_millis())
+    }
+
+    /// Whether addresses, domains or numbers are kept out, and not networks alone.
     pub fn has_names(&self) -> bool {
         !self.known.borrow().names.is_empty()
     }
@@ -225,12 +256,13 @@ impl Bans {
         }
     }
 
-    fn check(&self, who: &Banned, is_ours: impl Fn(&str) -> bool) -> Result<(), BanError> {
+    fn check(&self, who: &Banned) -> Result<(), BanError> {
+        let is_ours = |domain: &str| self.own.iter().any(|own| own == domain);
         let network = match who {
             Banned::Network(network) => network,
             Banned::Address(address) if is_ours(address.domain()) => return Err(BanError::Ours),
             Banned::Domain(domain) if is_ours(domain) => return Err(BanError::Ours),
-            _ => return Ok(()),
+            Banned::Address(_) | Banned::Domain(_) | Banned::Number(_) => return Ok(()),
         };
         let least = if network.address().is_ipv4() { LEAST_V4 } else { LEAST_V6 };
         let own = ["127.0.0.0/8", "::1"].iter().filter_map(|own| own.parse::<Network>().ok());
@@ -239,6 +271,9 @@ impl Bans {
         }
         if own.chain(["0.0.0.0".parse(), "::".parse()].into_iter().flatten()).any(|own| own.meets(network)) {
             return Err(BanError::Loopback);
+        }
+        if self.hosts.iter().any(|host| network.contains(*host)) {
+            return Err(BanError::OwnHost);
         }
         match self.exempt.iter().any(|exempt| exempt.meets(network)) {
             true => Err(BanError::Exempt),
@@ -290,7 +325,7 @@ impl fmt::Display for Banned {
         match self {
             Self::Network(network) => network.fmt(f),
             Self::Address(address) => f.write_str(address.as_str()),
-            Self::Domain(domain) => f.write_str(domain),
+            Self::Domain(name) | Self::Number(name) => f.write_str(name),
         }
     }
 }
@@ -298,12 +333,15 @@ impl fmt::Display for Banned {
 impl FromStr for Banned {
     type Err = BanError;
 
-    /// An address may be written as a URI of SIP or XMPP.
+    /// An address may be written as a URI of SIP or XMPP, a number as one of `tel` and as people write it.
     fn from_str(text: &str) -> Result<Self, BanError> {
         let bad = || BanError::Unreadable(text.chars().take(LONGEST_REASON).collect());
         let name = without_scheme(text);
         if let Ok(network) = name.parse() {
             return Ok(Self::Network(network));
+        }
+        if let Some(number) = number(name) {
+            return Ok(Self::Number(number));
         }
         match name.split_once('@') {
             Some((local, domain)) => Address::new(local, domain).map(Self::Address).map_err(|_| bad()),
@@ -315,6 +353,13 @@ impl FromStr for Banned {
             },
         }
     }
+}
+
+/// A telephone number with its plus.
+fn number(text: &str) -> Option<String> {
+    let bare = bare_number(text);
+    let digits = bare.strip_prefix('+')?;
+    is_e164(digits).then_some(bare)
 }
 
 fn read(record: &Record) -> Option<Ban> {
@@ -353,20 +398,27 @@ mod tests {
 
     fn house() -> (Store, Bans) {
         let store = Store::in_memory();
-        let bans = Bans::new(Arc::clone(&store.records), &["198.51.100.0/24".parse().unwrap()]);
+        let mut bans = Bans::new(Arc::clone(&store.records), &["198.51.100.0/24".parse().unwrap()]);
+        let names = ["example.org", "xn--mnchen-3ya.example.org"].map(str::to_owned);
+        bans.serve(names, ["203.0.112.9".parse().unwrap()]);
         (store, bans)
     }
 
     async fn make(bans: &Bans, who: &str) -> Result<Option<Ban>, BanError> {
-        let is_ours = |domain: &str| domain == "example.org";
-        bans.make(who.parse()?, "spam", DAY, is_ours).await.map(|(_, before)| before)
+        bans.make(who.parse()?, "spam", DAY).await.map(|(_, before)| before)
     }
 
     #[tokio::test]
     async fn a_ban_keeps_out_until_it_is_lifted_and_outlasts_a_restart() {
         let (store, bans) = house();
-        let bad =
-            ["192.0.2.0/24", "2001:db8::/32", "SIP:Eve@Example.net", "spam.example", "spam.bücher.example"];
+        let bad = [
+            "192.0.2.0/24",
+            "2001:db8::/32",
+            "SIP:Eve@Example.net",
+            "spam.example",
+            "spam.bücher.example",
+            "tel:+33-1 23.45.67",
+        ];
         for who in bad {
             assert_eq!(make(&bans, who).await, Ok(None), "{who}");
         }
@@ -384,6 +436,7 @@ mod tests {
             assert!(bans.refuses("eve", "example.NET") && !bans.refuses("bob", "example.net"));
             assert!(bans.refuses("anybody", "spam.example") && bans.refuses("a b", "SPAM.example"));
             assert!(!bans.refuses("anybody", "not.spam.example"));
+            assert!(bans.refuses_number("+331234567") && !bans.refuses_number("+3312345678"));
             assert!(bans.refuses("", "spam.XN--bcher-kva.example"), "without a user part, and as in the DNS");
         }
         let before = make(&bans, "192.0.2.0/24").await.unwrap().unwrap();
@@ -392,7 +445,7 @@ mod tests {
         assert!(bans.lift(&network).await.unwrap().is_some());
         assert!(!bans.keeps_out("192.0.2.7".parse().unwrap()));
         assert_eq!(bans.lift(&network).await, Ok(None));
-        assert_eq!(bans.all().await.unwrap().len(), 4);
+        assert_eq!(bans.all().await.unwrap().len(), 5);
     }
 
     #[tokio::test]
@@ -404,11 +457,15 @@ mod tests {
             ("::/0", BanError::TooWide),
             ("127.0.0.1", BanError::Loopback),
             ("::1", BanError::Loopback),
+            ("203.0.112.0/24", BanError::OwnHost),
             ("198.51.0.0/16", BanError::Exempt),
             ("198.51.100.7", BanError::Exempt),
             ("203.0.113.0/24", BanError::Exempt),
             ("alice@example.org", BanError::Ours),
             ("example.org", BanError::Ours),
+            ("eve@MÜNCHEN.example.org", BanError::Ours),
+            ("+0123456789", BanError::Unreadable("+0123456789".to_owned())),
+            ("0123456789", BanError::Unreadable("0123456789".to_owned())),
             ("nonsense", BanError::Unreadable("nonsense".to_owned())),
             ("@example.net", BanError::Unreadable("@example.net".to_owned())),
         ] {
@@ -421,7 +478,7 @@ mod tests {
             ("spam", Duration::from_secs(1), BanError::BadTerm),
             ("spam", 400 * DAY, BanError::BadTerm),
         ] {
-            assert_eq!(bans.make(who.clone(), reason, term, |_| false).await.map(drop), Err(refused));
+            assert_eq!(bans.make(who.clone(), reason, term).await.map(drop), Err(refused));
         }
         assert!(bans.all().await.unwrap().is_empty());
     }

@@ -427,16 +427,19 @@ pub(crate) fn bare_number(number: &str) -> String {
     number.chars().filter(|c| !" -()./".contains(*c)).collect()
 }
 
+/// Whether digits are a telephone number of the world, with its country's.
+pub(crate) fn is_e164(digits: &str) -> bool {
+    (7..=15).contains(&digits.len())
+        && !digits.starts_with('0')
+        && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 /// Normal forms of telephone numbers, each once.
 fn e164(numbers: &[String]) -> Result<Vec<String>, BookError> {
     let mut normal: Vec<String> = Vec::with_capacity(numbers.len());
     for number in numbers {
         let bare = bare_number(number);
-        let digits = bare.strip_prefix('+').unwrap_or_default();
-        if !(7..=15).contains(&digits.len())
-            || digits.starts_with('0')
-            || !digits.bytes().all(|byte| byte.is_ascii_digit())
-        {
+        if !bare.strip_prefix('+').is_some_and(is_e164) {
             return Err(BookError::BadNumber(number.clone()));
         }
         if !normal.contains(&bare) {

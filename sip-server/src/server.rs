@@ -153,7 +153,7 @@ pub(crate) struct Server {
     pub(crate) announcements: Option<Arc<dyn Announcements>>,
     pub(crate) notices: Option<Arc<dyn Notices>>,
     hosted: Vec<String>,
-    endpoint: OnceLock<Endpoint>,
+    pub(crate) endpoint: OnceLock<Endpoint>,
     pub(crate) goodbye: Shutdown,
     pub(crate) shutdown: Shutdown,
 }
@@ -389,7 +389,7 @@ impl Application for Face {
         if flow.transport == Transport::InProcess || is_begun(server, request) {
             return None;
         }
-        if is_banned(&server.auth.bans, request, flow.remote.ip()) && !server.is_emergency(request) {
+        if is_banned(server, request, flow) && !server.is_emergency(request) {
             return Some(server.guard.refuse_banned().answer(request));
         }
         if let Some(refused) = server.guard.refuses(request, flow.remote.ip(), Instant::now()) {

@@ -40,12 +40,12 @@ pub(super) const TABLE: &[Operation] = &[
             Field::needed(
                 "who",
                 Kind::Text,
-                "a network such as 192.0.2.0/24, or of elsewhere an address such as eve@example.net, or a domain",
+                "a network such as 192.0.2.0/24, or of elsewhere an address such as eve@example.net, a domain, or a number such as +33123456789",
             ),
             Field::needed("reason", Kind::Text, "why, for administrators; 1 to 200 characters"),
             Field::needed("hours", Kind::Number, "how long it lasts; 1 to 8784"),
         ],
-        summary: "Keeps a network, an address or a domain out of calls, chat and these pages from now on; one that is there gives way",
+        summary: "Keeps a network, an address, a domain or a number out of calls, chat and these pages from now on; one that is there gives way",
         run: operation!(make),
     },
     Operation {
@@ -117,9 +117,12 @@ async fn make(face: &Face, ask: &Ask) -> Result<Value, Problem> {
         return Err(Problem::field("who", "you come from there yourself"));
     }
     let term = Duration::from_secs(ask.number("hours").unwrap_or_default().saturating_mul(3600));
-    let is_ours = |domain: &str| face.domains.has(domain) || domain == face.rooms_domain;
-    let (ban, before) =
-        face.auth.bans.make(who, ask.text("reason").unwrap_or_default(), term, is_ours).await?;
+    if let Banned::Number(number) = &who
+        && face.auth.directory.by_number(number).await?.is_some()
+    {
+        return Err(BanError::Ours.into());
+    }
+    let (ban, before) = face.auth.bans.make(who, ask.text("reason").unwrap_or_default(), term).await?;
     let before = before.map_or(Value::Null, |ban| ban.to_json());
     face.auth.audit.change(ask.by(), "banned", &ban.who, before, ban.to_json()).await;
     let account = ask.caller.card.account;

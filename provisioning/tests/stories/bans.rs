@@ -84,6 +84,7 @@ async fn what_cannot_be_banned_says_which_field_and_why() {
         (ban("::1", "x", 1), "who", "loopback"),
         (ban("bob@example.org", "x", 1), "who", "disabled instead"),
         (ban("conference.example.org", "x", 1), "who", "disabled instead"),
+        (ban("203.0.113.0/24", "x", 1), "who", "this machine itself has an address there"),
         (ban("what", "x", 1), "who", "is not a network"),
         (ban("192.0.2.1", " ", 1), "reason", "1 to 200"),
         (ban("192.0.2.1", "x", 0), "hours", "from a minute to a year"),
@@ -102,18 +103,18 @@ async fn the_page_bans_and_lifts() {
     admin(&house).await;
     let (cookie, key) = sign_in(&house).await;
     let headers = format!("{cookie}{FORM}");
-    let form = format!("key={key}&back=/admin/bans&who=203.0.113.0%2F24&reason=a+%3Cb%3Ebot&hours=24");
+    let form = format!("key={key}&back=/admin/bans&who=198.51.100.0%2F24&reason=a+%3Cb%3Ebot&hours=24");
     let done = house.send("POST /do/makeBan", &headers, &form).await;
     assert!(done.contains("location: /admin/bans?done=makeBan"), "{done}");
     let page = house.send("GET /admin/bans", &cookie, "").await;
-    assert!(page.contains("203.0.113.0/24") && page.contains("a &lt;b&gt;bot"), "{page}");
+    assert!(page.contains("198.51.100.0/24") && page.contains("a &lt;b&gt;bot"), "{page}");
     let wrong = format!("key={key}&back=/admin/bans&who=nonsense&reason=x&hours=1");
     let refused = house.send("POST /do/makeBan", &headers, &wrong).await;
     assert!(refused.contains("is not a network") && refused.contains("value=\"nonsense\""), "{refused}");
-    let form = format!("key={key}&back=/admin/bans&path.who=203.0.113.0%2F24");
+    let form = format!("key={key}&back=/admin/bans&path.who=198.51.100.0%2F24");
     let done = house.send("POST /do/removeBan", &headers, &form).await;
     assert!(done.contains("location: /admin/bans?done=removeBan"), "{done}");
-    assert!(!house.auth.bans.keeps_out("203.0.113.9".parse().unwrap()));
+    assert!(!house.auth.bans.keeps_out("198.51.100.9".parse().unwrap()));
 }
 
 const FORM: &str = "Content-Type: application/x-www-form-urlencoded\r\n";

@@ -14,13 +14,16 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
-use shared_auth::Bans;
 use sip_core::header::{Name, NameAddr};
 use sip_core::{Message, Uri};
+use sip_endpoint::Flow;
 
 pub use config::GuardConfig;
 pub(crate) use config::KEYS;
 use rates::Rates;
+
+use crate::server::Server;
+use crate::trunks::inbound;
 
 /// What stands at the door.
 pub(crate) struct Guard {
@@ -116,12 +119,18 @@ impl Guard {
 }
 
 /// Whether an administrator keeps the network out that a request comes from, or whoever it says that it is from.
-pub(crate) fn is_banned(bans: &Bans, request: &Message, ip: IpAddr) -> bool {
+pub(crate) fn is_banned(server: &Server, request: &Message, flow: &Flow) -> bool {
+    let bans = &server.auth.bans;
     let is_name = |address: &str| {
         let uri = NameAddr::parse(address).and_then(|address| Uri::parse(address.uri));
-        uri.is_some_and(|uri| bans.refuses(&uri.user_unescaped(), uri.host))
+        uri.is_some_and(|uri| {
+            let user = uri.user_unescaped();
+            bans.refuses(&user, uri.host)
+                || inbound::caller_number(server, &uri, flow)
+                    .is_some_and(|number| bans.refuses_number(&number))
+        })
     };
-    bans.keeps_out(ip)
+    bans.keeps_out(flow.remote.ip())
         || (bans.has_names()
             && request.elements(Name::From).chain(request.elements(Name::PAssertedIdentity)).any(is_name))
 }

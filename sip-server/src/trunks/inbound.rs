@@ -8,6 +8,7 @@
 use shared_model::Spec;
 use sip_core::header::{Name, NameAddr};
 use sip_core::{Message, Uri};
+use sip_endpoint::Flow;
 
 use super::trunk::Trunk;
 use crate::destination::{self, Found, Nowhere};
@@ -56,6 +57,20 @@ fn number_of(server: &Server, dialled: &str) -> Dialled {
         // Nobody calls for help through us from there.
         Dialled::Emergency(_) => Dialled::Name,
         known => known,
+    }
+}
+
+/// The number that somebody of elsewhere says that they call with, E.164 with its plus. Carriers write it as they like, others with its
+/// plus.
+pub(crate) fn caller_number(server: &Server, uri: &Uri<'_>, flow: &Flow) -> Option<String> {
+    let user = uri.user_unescaped();
+    let by_trunk = || server.trunks.source(flow, server.endpoint.get()?);
+    if !user.starts_with('+') && by_trunk().is_none() {
+        return None;
+    }
+    match number_of(server, &user) {
+        Dialled::Number(number) => Some(number),
+        Dialled::Emergency(_) | Dialled::Ours(_) | Dialled::Name => None,
     }
 }
 

@@ -4,7 +4,8 @@ use crate::common::{DOMAIN, PASSWORD, Phone, serve, serve_with};
 use shared_store::Expected;
 use sip_core::Message;
 use sip_core::header::Name;
-use sip_server::{Config, GuardConfig};
+use sip_server::numbers::NumberConfig;
+use sip_server::{Config, GuardConfig, TrunkConfig};
 
 /// More than a second's requests.
 const AT_ONCE: usize = 60;
@@ -150,7 +151,7 @@ async fn whom_an_administrator_bans_calls_nobody_and_others_do() {
     for (who, from) in
         [("eve@elsewhere.example", "sip:Eve@Elsewhere.example"), ("spam.example", "sip:anybody@spam.example")]
     {
-        bans.make(who.parse().unwrap(), "spam", day, |_| false).await.unwrap();
+        bans.make(who.parse().unwrap(), "spam", day).await.unwrap();
         stranger.send(&call(from)).await;
         stranger.expect("403").await;
     }
@@ -169,4 +170,56 @@ async fn whom_an_administrator_bans_calls_nobody_and_others_do() {
     alice.expect("403").await;
     bans.lift(&"127.0.0.0/8".parse().unwrap()).await.unwrap();
     assert_eq!(alice.register("60").await.status(), 200);
+}
+
+#[tokio::test]
+async fn a_number_that_an_administrator_bans_calls_nobody_by_whatever_carrier_and_in_whatever_form() {
+    let mut carrier = Phone::alone("carrier").await;
+    let trunk = TrunkConfig {
+        name: "carrier".to_owned(),
+        server: format!("sip:{}", carrier.address()),
+        probe: std::time::Duration::from_secs(3_600),
+        ..TrunkConfig::default()
+    };
+    let numbers = NumberConfig { country: "33".to_owned(), ..NumberConfig::default() };
+    let served = serve_with(Config { numbers, trunks: vec![trunk], ..Config::default() }).await;
+    let day = std::time::Duration::from_secs(86_400);
+    served.auth.bans.make("+33 1 23 45 67 89".parse().unwrap(), "sells", day).await.unwrap();
+    let (stranger, bob) = (Phone::new("eve", &served).await, Phone::registered("bob", &served).await);
+    let call = |by: &Phone, from: &str, asserted: Option<&str>| {
+        let uri = format!("sip:bob@{DOMAIN}");
+        let mut invite = by.request("INVITE", &uri, &uri);
+        invite.set(Name::From, &format!("<{from}>;tag=1"));
+        if let Some(asserted) = asserted {
+            invite.push(Name::PAssertedIdentity, &format!("<{asserted}>"));
+        }
+        invite
+    };
+    for from in ["sip:+33123456789@other.example", "tel:+33-123-456-789", "sip:%2B33123456789@third.example"]
+    {
+        stranger.send(&call(&stranger, from, None)).await;
+        stranger.expect("403").await;
+    }
+    carrier.move_to(&served);
+    let probe = carrier.expect("OPTIONS").await;
+    carrier.respond(&probe, 200).await;
+    let nobody = "sip:anonymous@anonymous.invalid";
+    for (from, asserted) in [
+        ("sip:0123456789@carrier.example;user=phone", None),
+        ("sip:33123456789@carrier.example", None),
+        (nobody, Some("tel:+33123456789")),
+        (nobody, Some("sip:0123456789@carrier.example")),
+    ] {
+        carrier.send(&call(&carrier, from, asserted)).await;
+        carrier.expect("403").await;
+    }
+    // Of a stranger digits alone are a name.
+    for (by, from) in
+        [(&stranger, "sip:33123456789@other.example"), (&carrier, "sip:0123456780@carrier.example")]
+    {
+        by.send(&call(by, from, None)).await;
+        let invite = bob.expect("INVITE").await;
+        bob.respond(&invite, 486).await;
+        by.expect("486").await;
+    }
 }

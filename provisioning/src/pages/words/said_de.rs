@@ -170,14 +170,15 @@ pub(super) const SAID: &[(&str, &str)] = &[
     ("a domain can be banned, and no more", "eine Domain kann ausgesperrt werden, und sonst nichts"),
     ("you come from there yourself", "von dort kommst du selbst"),
     (
-        "{} is not a network such as 192.0.2.0/24, an address such as eve@example.net, or a domain",
-        "{} ist weder ein Netz wie 192.0.2.0/24 noch eine Adresse wie eve@example.net noch eine Domain",
+        "{} is not a network such as 192.0.2.0/24, an address such as eve@example.net, a domain, or a number such as +33123456789",
+        "{} ist weder ein Netz wie 192.0.2.0/24 noch eine Adresse wie eve@example.net, eine Domain oder eine Nummer wie +33123456789",
     ),
     (
         "a network is no wider than /{} (IPv4) or /{} (IPv6)",
         "ein Netz ist nicht weiter als /{} (IPv4) oder /{} (IPv6)",
     ),
     ("loopback addresses are not banned", "Loopback-Adressen werden nicht ausgesperrt"),
+    ("this machine itself has an address there", "dieser Rechner hat dort selbst eine Adresse"),
     (
         "the configuration spares this network, or a part of it: {}",
         "die Konfiguration verschont dieses Netz oder einen Teil davon: {}",

@@ -60,7 +60,9 @@ pub(crate) async fn house_behind(name: &str, proxies: &[&str], differs: impl FnO
     let config = shared_auth::Config { iterations: 4096, ..Default::default() };
     let store = shared_store::Store::in_memory();
     let (bus, shutdown, registry) = (Bus::new(), Shutdown::new(), prometheus::Registry::new());
-    let auth = Auth::open(&config, &store, &folder, &bus, &prometheus::Registry::new()).unwrap();
+    let mut auth = Auth::open(&config, &store, &folder, &bus, &prometheus::Registry::new()).unwrap();
+    let names = ["example.org", "example.net", "conference.example.org"].map(str::to_owned);
+    auth.bans.serve(names, ["203.0.113.77".parse().unwrap()]);
     let new = NewAccount {
         aor: "alice@example.org".parse().unwrap(),
         jid: "wonder@example.org".parse().unwrap(),

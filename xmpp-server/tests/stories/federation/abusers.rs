@@ -99,7 +99,7 @@ async fn whom_an_administrator_bans_reaches_nobody_not_even_those_who_know_them(
     befriend_afar(&mut alice, &mut carol, "alice@example.org", "carol@example.net").await;
     let day = std::time::Duration::from_secs(86_400);
     for who in ["carol@example.net", THEIRS] {
-        ours.auth.bans.make(who.parse().unwrap(), "spam", day, |_| false).await.unwrap();
+        ours.auth.bans.make(who.parse().unwrap(), "spam", day).await.unwrap();
         carol.send("<message type='chat' to='alice@example.org'><body>it is me</body></message>").await;
         carol.expect(&["type='error'", "<policy-violation"]).await;
         ours.auth.bans.lift(&who.parse().unwrap()).await.unwrap();
@@ -119,7 +119,7 @@ async fn occupants_of_a_domain_that_is_banned_go_out_of_rooms_at_once() {
     bob.enter(ROOM, "bob").await;
     alice.expect(&["<presence", &format!("from='{ROOM}/bob'")]).await;
     let day = std::time::Duration::from_secs(86_400);
-    ours.auth.bans.make(THEIRS.parse().unwrap(), "spam", day, |_| false).await.unwrap();
+    ours.auth.bans.make(THEIRS.parse().unwrap(), "spam", day).await.unwrap();
     let from = format!("from='{ROOM}/bob'");
     let gone = [from.as_str(), "type='unavailable'", "code='307'"];
     alice.expect(&gone).await;
