@@ -81,8 +81,7 @@ pub(crate) enum Command {
     },
     /// Says whether the service is well, and what to do where it is not; ends with 0 when all holds.
     Doctor {
-        /// One check alone: configuration, store, clock, listeners, certificates, dns, naptr, halves, call, chat, card, relays,
-        /// provisioning; or `ports`, which prints every port and a firewall.
+        #[arg(help = crate::doctor::subjects())]
         name: Option<String>,
         /// Ask no name server.
         #[arg(long)]
@@ -355,7 +354,7 @@ pub(crate) struct NewRoom {
     /// Newcomers have no voice until somebody grants it.
     #[arg(long)]
     pub(crate) moderated: bool,
-    /// Password of the chat; until a PIN can be keyed in, members and those inside the chat alone call such a room.
+    /// Four to sixteen digits: the password of the chat, which who calls keys in, unless a member or inside the chat already.
     #[arg(long)]
     pub(crate) pin: Option<String>,
     /// An account that owns it; may be given several times.

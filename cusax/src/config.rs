@@ -353,7 +353,9 @@ mod tests {
                     domain = \"guests.example.org\"\n[conference]\nadvertised = \"203.0.113.9\"\n[[domains]]\nname = \"example.net\"";
         let config = read(text).unwrap();
         let names = config.own_names();
-        for name in ["example.org", "example.net", "conference", "pubsub", "upload", "guests", "id.example.com"] {
+        for name in
+            ["example.org", "example.net", "conference", "pubsub", "upload", "guests", "id.example.com"]
+        {
             let whole = if name.contains('.') { name.to_owned() } else { format!("{name}.example.org") };
             assert!(names.contains(&whole), "{whole}: {names:?}");
         }

@@ -5,6 +5,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 
 use anyhow::Context;
+use serde_json::{Value, json};
 use shared_auth::{NewAccount, Opens, Profile};
 use shared_model::{Aor, BareJid, RoomAddress};
 use shared_runtime::{Shutdown, telemetry};
@@ -19,7 +20,7 @@ use crate::out::say;
 use crate::serve::until_told;
 
 /// Runs until it is interrupted, and leaves nothing behind.
-pub(crate) async fn run() -> anyhow::Result<()> {
+pub(crate) async fn run(json: bool) -> anyhow::Result<()> {
     let folder = Folder::new()?;
     let config = config(folder.0.clone());
     telemetry::start(&telemetry::Config { level: "warn".to_owned(), ..config.telemetry.clone() })?;
@@ -31,10 +32,13 @@ pub(crate) async fn run() -> anyhow::Result<()> {
     let people = people(&service, &password).await?;
     let room = room(&service, &people).await?;
     let (token, invitation) = (token(&service).await?, invitation(&service).await?);
-    tell(&service, &password, (&token, &invitation), &room, &folder)?;
+    match json {
+        true => say(to_json(&service, &password, (&token, &invitation), &room, &folder))?,
+        false => tell(&service, &password, (&token, &invitation), &room, &folder)?,
+    }
     until_told(&service.tls).await?;
     shutdown.finish(std::time::Duration::from_secs(2)).await;
-    say("the demo is over; nothing of it is kept")
+    if json { Ok(()) } else { say("the demo is over; nothing of it is kept") }
 }
 
 /// A folder that goes with the demo.
@@ -129,6 +133,39 @@ async fn room(service: &Service, people: &[BareJid]) -> anyhow::Result<RoomAddre
     Ok(room)
 }
 
+/// The same that is told, for programs.
+fn to_json(
+    service: &Service,
+    password: &str,
+    (token, invitation): (&str, &str),
+    room: &RoomAddress,
+    folder: &Folder,
+) -> Value {
+    let page = format!("https://{DOMAIN}:{}", port_of(service, "http.https"));
+    let accounts = ["alice", "bob", "carol"].map(|name| format!("{name}@{DOMAIN}"));
+    let listeners: Vec<Value> = service
+        .bound
+        .iter()
+        .map(|(listener, address)| json!({ "listener": listener, "address": address }))
+        .collect();
+    json!({
+        "accounts": accounts,
+        "password": password,
+        "room": room.to_string(),
+        "call": room.to_sip_uri(),
+        "listeners": listeners,
+        "trust": service.tls.local_ca(),
+        "configuration": format!("{page}/provision/linphone.xml?token={token}"),
+        "invitation": format!("{page}/invite/{invitation}"),
+        "sign_in": format!("{page}/sign-in"),
+        "data_dir": folder.0,
+    })
+}
+
+fn port_of(service: &Service, name: &str) -> u16 {
+    service.bound.iter().find(|(listener, _)| *listener == name).map_or(0, |(_, address)| address.port())
+}
+
 fn tell(
     service: &Service,
     password: &str,
@@ -136,11 +173,7 @@ fn tell(
     room: &RoomAddress,
     folder: &Folder,
 ) -> anyhow::Result<()> {
-    let port = |name: &str| {
-        service.bound.iter().find(|(listener, _)| *listener == name).map_or(0, |(_, address)| address.port())
-    };
-    let (sip, xmpp) = (port("sip.udp"), port("xmpp.c2s"));
-    let https = port("http.https");
+    let [sip, xmpp, https] = ["sip.udp", "xmpp.c2s", "http.https"].map(|name| port_of(service, name));
     let ca = service.tls.local_ca().map_or_else(String::new, |ca| ca.display().to_string());
     let listeners: Vec<String> =
         service.bound.iter().map(|(name, address)| format!("{name} {address}")).collect();

@@ -109,6 +109,12 @@ impl Doctor for Surgery {
     }
 }
 
+/// What the command can be asked for.
+pub(crate) fn subjects() -> String {
+    let names: Vec<&str> = TABLE.iter().map(|check| check.name).collect();
+    format!("One check alone: {}; or `ports`, which prints every port and a firewall", names.join(", "))
+}
+
 /// `cusax doctor ports`: every port, and a firewall.
 pub(crate) async fn ports(config: &Config, json: bool) -> anyhow::Result<()> {
     let plan = plan(&ward(config, Names::Pass).await);

@@ -75,14 +75,14 @@ async fn run(line: Line) -> anyhow::Result<()> {
     let change = change.begin(&ground).await;
     let made = carry_out(line, &ground).await?;
     change.end(&ground, made.as_ref()).await;
-    Ok(())
+    ground.tell_timelines().await
 }
 
 /// Does it; the invitation that it makes, if it makes one.
 async fn carry_out(line: Line, ground: &Ground) -> anyhow::Result<Option<shared_auth::Invite>> {
     let (file, json) = (line.config.as_deref(), line.json);
     let done = match line.command {
-        Command::Demo => demo::run().await,
+        Command::Demo => demo::run(json).await,
         Command::Serve { run } => serve::run(config::load(file)?, &run, json).await,
         Command::Config(ConfigCommand::Check) => config::check(file, json),
         Command::Config(ConfigCommand::Print) => config::print(json),
@@ -141,7 +141,7 @@ async fn carry_out(line: Line, ground: &Ground) -> anyhow::Result<Option<shared_
             }
         }
         Command::Ban(ban) => {
-            let (config, desk) = (ground.config().await?, ground.known_accounts().await?);
+            let desk = ground.known_accounts().await?;
             match ban {
                 Ban::Add { who, reason, term } => bans::add(desk, (&who, &reason), term, json).await,
                 Ban::List => bans::list(desk, json).await,

@@ -1,11 +1,15 @@
 //! Opening the store for a command, beside a server or without one.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use operations::doctor::Running;
 use shared_auth::{Auth, KeyError};
-use shared_runtime::bus::Bus;
+use shared_model::Fact;
+use shared_runtime::Shutdown;
+use shared_runtime::bus::{Bus, Subscription};
 use shared_store::Store;
 use tokio::sync::OnceCell;
 
@@ -18,11 +22,15 @@ pub(crate) struct Ground {
     config: OnceCell<Config>,
     store: OnceCell<Store>,
     auth: OnceCell<Auth>,
+    bus: Bus<Fact>,
+    /// What the command does to accounts, until its end.
+    facts: Subscription<Fact>,
 }
 
 impl Ground {
     pub(crate) fn new(file: Option<PathBuf>) -> Self {
-        Self { file, config: OnceCell::new(), store: OnceCell::new(), auth: OnceCell::new() }
+        let (bus, config) = (Bus::new(), OnceCell::new());
+        Self { file, config, store: OnceCell::new(), auth: OnceCell::new(), facts: bus.subscribe(), bus }
     }
 
     pub(crate) async fn config(&self) -> anyhow::Result<&Config> {
@@ -50,8 +58,35 @@ impl Ground {
     /// What knows accounts, for a command that makes nothing: where there is no store, that is said.
     pub(crate) async fn known_accounts(&self) -> anyhow::Result<&Auth> {
         let (config, store) = (self.config().await?, self.known_store().await?);
-        let open = || async { auth(config, store, &Bus::new(), &prometheus::Registry::new()).await };
+        let open = || async { auth(config, store, &self.bus, &prometheus::Registry::new()).await };
         self.auth.get_or_try_init(open).await
+    }
+
+    /// Puts what the command did into the timelines of its accounts, where no server beside it does: that one hears of it by itself.
+    pub(crate) async fn tell_timelines(self) -> anyhow::Result<()> {
+        let (Some(config), Some(store), Some(auth)) = (self.config.get(), self.store.get(), self.auth.get())
+        else {
+            return Ok(()); // nothing was done to anybody
+        };
+        if let Some(running) = Running::read(&config.data_dir)
+            && running.answers().await
+        {
+            return Ok(());
+        }
+        let shutdown = Shutdown::new();
+        operations::timeline::start(operations::timeline::Parts {
+            config: &config.operations,
+            facts: self.facts,
+            archive: Arc::clone(&store.archive),
+            domains: config.accounts(),
+            auth: auth.clone(),
+            registry: &prometheus::Registry::new(),
+            shutdown: shutdown.clone(),
+        })
+        .await?;
+        // What is not written in time is not told: the command did its work.
+        shutdown.finish(PATIENCE).await;
+        Ok(())
     }
 }
 
@@ -80,12 +115,13 @@ pub(crate) async fn store(config: &Config) -> anyhow::Result<Store> {
 pub(crate) async fn auth(
     config: &Config,
     store: &Store,
-    bus: &Bus<shared_model::Fact>,
+    bus: &Bus<Fact>,
     registry: &prometheus::Registry,
 ) -> anyhow::Result<Auth> {
     shared_auth::fit_key(store, &config.data_dir).await.context("auth")?;
     let mut auth = Auth::open(&config.auth, store, &config.data_dir, bus, registry).context("auth")?;
     auth.bans.spare(config.http.trusted_proxies.iter().copied().chain(config.sip.known_networks()));
+    auth.bans.serve(config.own_names(), config.own_addresses());
     Ok(auth)
 }
 
@@ -121,7 +157,6 @@ fn is_kept(fits: Result<(), KeyError>) -> Result<bool, KeyError> {
 
 /// The port in links to the HTTPS face: where the system chooses it, the one that the server beside us has.
 pub(crate) async fn link_port(config: &Config) -> anyhow::Result<Option<u16>> {
-    auth.bans.serve(config.own_names(), config.own_addresses());
     let is_chosen = config.https_port() == Some(0) && config.http.public_url.is_none();
     if !is_chosen {
         return Ok(config.https_port());
@@ -136,6 +171,9 @@ pub(crate) async fn link_port(config: &Config) -> anyhow::Result<Option<u16>> {
         "the system chooses the port of http.https when the server starts, and none answers: start it first"
     )
 }
+
+/// How long a command waits until the timelines have it.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {

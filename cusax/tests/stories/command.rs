@@ -399,3 +399,51 @@ fn the_audit_names_the_invitation_that_each_command_made() {
     told.sort_unstable();
     assert_eq!(told, made);
 }
+
+#[test]
+fn what_commands_do_while_no_server_runs_is_in_the_timeline_and_the_audit() {
+    let house = House::new("while-down");
+    for words in [
+        &["user", "add", "eve@example.org"][..],
+        &["app-password", "add", "eve@example.org", "PHONE"],
+        &["user", "disable", "eve@example.org"],
+    ] {
+        assert!(house.run(words).status.success(), "{words:?}");
+    }
+    let trace = house.run(&["--json", "trace", "eve@example.org"]);
+    let told: Vec<String> = String::from_utf8(trace.stdout)
+        .unwrap()
+        .lines()
+        .map(|line| {
+            serde_json::from_str::<serde_json::Value>(line).unwrap()["event"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    for event in ["account_created", "device_password_made", "account_disabled"] {
+        assert_eq!(told.iter().filter(|it| *it == event).count(), 1, "{event}: {told:?}");
+    }
+}
+
+#[test]
+fn the_help_names_what_there_is() {
+    let house = House::new("help");
+    let said = |words: &[&str]| String::from_utf8(house.run(words).stdout).unwrap();
+    let doctor = said(&["doctor", "--help"]);
+    assert!(["directories", "providers", "ports"].iter().all(|name| doctor.contains(name)), "{doctor}");
+    assert!(said(&["room", "add", "--help"]).contains("keys in"));
+    assert!(said(&["ban", "add", "--help"]).contains("+33123456789"));
+}
+
+#[test]
+fn the_demo_tells_programs_what_it_tells_people() {
+    let house = House::new("demo");
+    let mut demo =
+        house.command(&["--json", "demo"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut line = String::new();
+    let mut out = std::io::BufReader::new(demo.stdout.take().unwrap());
+    std::io::BufRead::read_line(&mut out, &mut line).unwrap();
+    let stopped = Command::new("kill").arg(demo.id().to_string()).status().unwrap();
+    assert!(stopped.success() && demo.wait().unwrap().success());
+    let told: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(told["accounts"][0], "alice@localhost", "{told}");
+    assert!(told["invitation"].as_str().unwrap().starts_with("https://localhost:"), "{told}");
+}
