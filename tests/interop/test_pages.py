@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import urllib.parse
 
 from browser import HERE, Browser
@@ -13,6 +14,37 @@ from test_invites import configure_linphone
 AXE = HERE / "node_modules/axe-core/axe.min.js"
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 
+ROUTER = HERE.parents[1] / "provisioning/src/pages/mod.rs"
+# What the router answers to GET and no person looks at.
+NO_PAGES = {
+    "/": "leads to /account",
+    "/sign-in/oidc": "leads to the provider",
+    "/sign-in/oidc/callback": "leads to /account, and of a sign-in that failed to /sign-in",
+    "/account/picture": "a picture",
+    "/account/voicemail/{id}": "sound",
+    "/language/{tag}": "leads back",
+    "/assets/{name}": "style and script",
+}
+
+
+def pages_of_the_router():
+    routes = re.findall(r'\.route\(\s*"([^"]+)",\s*(?=[^"]*?\bget\()', ROUTER.read_text())
+    assert len(routes) > 15, routes
+    return set(routes)
+
+
+def unjudged(judged):
+    """Pages of the router that axe has not seen: whoever adds one has it judged, or says in NO_PAGES why not."""
+    assert set(NO_PAGES) <= pages_of_the_router(), "gone from the router"
+    kinds = {route: re.compile(re.sub(r"\{\w+\}", "[^/]+", route)) for route in pages_of_the_router() - set(NO_PAGES)}
+    return sorted(route for route, kind in kinds.items() if not any(kind.fullmatch(path) for path in judged))
+
+
+def test_a_page_that_nobody_judges_is_named():
+    every = {route.replace("{token}", "x") for route in pages_of_the_router()}
+    assert unjudged(every) == []
+    assert unjudged(every - {"/admin/doctor", "/invite/x"}) == ["/admin/doctor", "/invite/{token}"]
+
 
 class Surfer:
     """One tab that goes from page to page."""
@@ -20,6 +52,7 @@ class Surfer:
     def __init__(self, browser, service):
         self.page = browser.open("phone.html")
         self.base = f"https://localhost:{service.ports['http.https']}"
+        self.judged = set()
 
     def go(self, path):
         self.page.ask("Page.navigate", url=self.base + path)
@@ -56,7 +89,7 @@ class Surfer:
         self.page.ask("Emulation.setDeviceMetricsOverride", width=360, height=800, deviceScaleFactor=1, mobile=True)
         assert self.page.value("document.documentElement.scrollWidth") <= 360, f"{path} is wider than a phone"
         self.page.ask("Emulation.clearDeviceMetricsOverride")
-
+        self.judged.add(self.page.value("location.pathname"))
 
     def is_swift(self, path):
         """The whole page with what it needs in less than 60 KiB on the wire, cold; painted within 100 ms, the best of a few, since a
@@ -145,6 +178,8 @@ def test_a_person_follows_an_invitation_signs_in_again_and_changes_things(servic
         surfer.fill("createAccount", address=f"carol@{DOMAIN}")
         wait_until(lambda: "/invite/" in surfer.text(), 10, "a link for carol")
         goes_another_way(surfer)
+        follows_other_links(surfer, service)
+        assert unjudged(surfer.judged) == []
 
 
 def goes_another_way(surfer):
@@ -165,6 +200,27 @@ def goes_another_way(surfer):
     surfer.is_fit("the question before a removal")
     surfer.go("/nonexistent")
     surfer.is_fit("an address of nothing")
+
+
+def follows_other_links(surfer, service):
+    """A link to a new password, one to a device's file that a person follows, an invitation that is none, and one that is used up."""
+    link = service.run("user", "reset-link", f"bob@{DOMAIN}").split()
+    path = urllib.parse.urlparse(next(word for word in link if word.startswith("https://"))).path
+    surfer.go(path)
+    surfer.is_fit("a link to a new password")
+    surfer.fill("form[method=post]", password="short")
+    wait_until(lambda: surfer.is_there("document.querySelector('.error')"), 10, "a rule")
+    surfer.is_fit("a new password that was refused")
+    surfer.fill("form[method=post]", password="another-horse-battery")
+    wait_until(lambda: surfer.is_there("document.querySelector('[role=status]')"), 10, "the new password")
+    surfer.is_fit("a new password")
+    surfer.go(path)
+    surfer.is_fit("a link that is used up")
+    surfer.go("/invite/nonsense")
+    surfer.is_fit("an invitation that is none")
+    token = service.run("user", "token", f"bob@{DOMAIN}").strip().split("=")[-1]
+    surfer.go(f"/provision/linphone.xml?token={token}")
+    surfer.is_fit("a person who follows a link to a file")
 
 
 def what_happened(surfer):

@@ -65,6 +65,7 @@ pub(super) async fn panel(parts: &Parts, words: &Words, card: &AccountCard) -> M
         }
         @if parts.config.web_client(&card.jid).is_none() { section {
             p { (words.no_web_client) " " a href="/account" { (words.account) } }
+            @if card.admin { p.hint { (words.set_web_client) } }
         } }
         @if parts.ca.is_some() { section {
             h2 { (words.authority_title) }
