@@ -76,13 +76,18 @@ pub(crate) async fn follow(
             () = shutdown.begun() => return,
             () = tokio::time::sleep(EVERY) => {}
         }
-        let Ok(records) = store.records.list(OWNER, COLLECTION, Some(&after), MOST).await else { continue };
-        for record in records {
-            after.clone_from(&record.key);
-            let text = String::from_utf8_lossy(&record.value);
-            if let Some((account, event)) = read(&text, &own) {
-                forget();
-                bus.publish(Fact::new(Correlation::of_account(account), event));
+        let mut is_more = true;
+        while is_more {
+            let listed = store.records.list(OWNER, COLLECTION, Some(&after), MOST).await;
+            let Ok(records) = listed else { break };
+            is_more = records.len() == MOST && !shutdown.is_begun();
+            for record in records {
+                after.clone_from(&record.key);
+                let text = String::from_utf8_lossy(&record.value);
+                if let Some((account, event)) = read(&text, &own) {
+                    forget();
+                    bus.publish(Fact::new(Correlation::of_account(account), event));
+                }
             }
         }
         forget_old(&store).await;
