@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
-use shared_auth::{AccountCard, Denied, How, OnWire, Origin, Proof, Spent};
+use shared_auth::{AccountCard, Denied, How, OnWire, Origin, Proof, Spent, Token};
 use shared_model::Protocol;
 use shared_runtime::http::Peer;
 use shared_runtime::unix_millis;
@@ -40,8 +40,8 @@ pub(crate) struct Proved {
     pub(crate) password: Option<String>,
     /// The device that a token was issued for.
     pub(crate) device: Option<String>,
-    /// The token that proved it, if that is not used up yet.
-    pub(crate) token: Option<String>,
+    /// The token that proved it.
+    pub(crate) token: Option<Token>,
 }
 
 impl Parts {
@@ -84,19 +84,13 @@ pub(crate) async fn prove_of(
 ) -> Result<Proved, Response> {
     let (proof, password) = proof(domain, headers, fields, spent).ok_or_else(unproven)?;
     let broken = |_| unkept(StatusCode::SERVICE_UNAVAILABLE.into_response());
-    // Looked at before it is used up.
-    let (device, token) = match &proof {
-        Proof::Token { purpose, text, spent } => {
-            let note = parts.auth.tokens.note_of(purpose, text).await.map_err(broken)?;
-            (note.filter(|note| !note.is_empty()), (*spent == Spent::Later).then(|| text.clone()))
-        }
-        _ => (None, None),
-    };
     let origin = Origin::new(Protocol::Provisioning, peer.address.ip().to_canonical());
     let identity = parts.auth.authenticator.verify(proof, origin).await.map_err(|denied| refuse(&denied))?;
     let card = parts.auth.directory.by_id(identity.account).await.map_err(broken)?.ok_or_else(unproven)?;
     // What a directory verifies is of no use to a phone, which gets a password of its own.
     let password = password.filter(|_| identity.how != How::Bind);
+    let token = identity.token.map(|token| *token);
+    let device = token.as_ref().map(|token| token.note.clone()).filter(|note| !note.is_empty());
     Ok(Proved { card, password, device, token })
 }
 

@@ -446,14 +446,13 @@ impl Authenticator {
 
     async fn token(&self, purpose: &str, text: &str, spent: Spent) -> Result<Identity, Denied> {
         let (tokens, now) = (&self.doors.tokens, unix_millis());
-        let token = match spent {
-            Spent::Now => tokens.take(purpose, text, now).await?,
-            Spent::Later => tokens.peek(purpose, text, now).await?,
+        let shown = match spent {
+            Spent::Now => tokens.taken(purpose, text, now).await?,
+            Spent::Later => tokens.shown(purpose, text, now).await?,
         };
-        let token = token.ok_or(Denied::BadToken)?;
-        let id = token.account.ok_or(Denied::BadToken)?;
-        let account = self.cache.find(Name::Id(id)).await?;
-        identify(account.as_deref(), true, "", How::Token)
+        let Some((token, Some(account))) = shown else { return Err(Denied::BadToken) };
+        let identity = identify(Some(&account), true, "", How::Token)?;
+        Ok(Identity { token: Some(Box::new(token)), ..identity })
     }
 
     async fn fast(&self, login: Option<&Login>, last: &FastFinal) -> Result<Identity, Denied> {

@@ -37,9 +37,14 @@ impl AccountCache {
 
     /// The account with this name, as it was when it was last heard to have changed.
     pub(crate) async fn find(&self, name: Name) -> Result<Option<Arc<Account>>, StoreError> {
-        if let Some(known) = self.remembered(&name) {
-            return Ok(known);
+        match self.remembered(&name) {
+            Some(known) => Ok(known),
+            None => self.ask(name).await,
         }
+    }
+
+    /// The account with this name, as it is in the store; it is remembered.
+    pub(crate) async fn ask(&self, name: Name) -> Result<Option<Arc<Account>>, StoreError> {
         let asked = Instant::now();
         let found = match &name {
             Name::Id(id) => self.store.by_id(*id).await,

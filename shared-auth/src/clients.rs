@@ -315,6 +315,7 @@ mod tests {
             jid: card.jid.clone(),
             how,
             app: None,
+            token: None,
         };
         let is = Installation { id: "one".to_owned(), ..Installation::default() };
         let listed = || async { auth.clients.list(&card.jid, Duration::MAX, 9).await.unwrap().remove(0) };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use shared_model::{AccountId, Aor, BareJid, Protocol, Proved, Strength};
 use shared_store::{DigestAlgorithm, ScramHash, StoreError};
 
-use crate::{DigestProof, FastFinal, Ht, ScramFinal};
+use crate::{DigestProof, FastFinal, Ht, ScramFinal, Token};
 
 /// A proved account.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub struct Identity {
     pub how: How,
     /// The name of the app password by which it was proved; none is the main password, or no password.
     pub app: Option<String>,
+    /// The single-use token by which it was proved.
+    pub token: Option<Box<Token>>,
 }
 
 /// What proved an identity.

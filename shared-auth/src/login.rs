@@ -92,7 +92,14 @@ pub(crate) fn identify(
     if !authzid.is_empty() && authzid.parse::<BareJid>().as_ref() != Ok(&account.jid) {
         return Err(Denied::ForeignAuthzid);
     }
-    Ok(Identity { account: account.id, aor: account.aor.clone(), jid: account.jid.clone(), how, app: None })
+    Ok(Identity {
+        account: account.id,
+        aor: account.aor.clone(),
+        jid: account.jid.clone(),
+        how,
+        app: None,
+        token: None,
+    })
 }
 
 /// The passwords of an account, with the names that app passwords have.

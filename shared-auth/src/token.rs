@@ -13,9 +13,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use shared_model::AccountId;
 use shared_runtime::hex;
-use shared_store::{Expected, FullKey, Record, Records, StoreError};
+use shared_store::{Account, Expected, FullKey, Record, Records, StoreError};
 
-use crate::cache::AccountCache;
+use crate::cache::{AccountCache, Name};
 use crate::fingerprint::{is_same, main_fingerprint};
 use crate::hash::{digest_hash, random};
 
@@ -38,6 +38,22 @@ pub struct Token {
     /// The main password under which an account's was issued.
     #[serde(default)]
     password: Option<String>,
+    /// Where it is kept, if it is not used up.
+    #[serde(skip)]
+    place: Option<FullKey>,
+}
+
+impl Token {
+    /// Where it is kept, for who uses it up along with what it is good for.
+    pub(crate) fn place(&self) -> Option<&FullKey> {
+        self.place.as_ref()
+    }
+
+    /// Whether it is good still, and the account, as it is now, has the password under which it was issued.
+    pub(crate) fn fits(&self, account: &Account, now: i64) -> bool {
+        let is_its = |password: &String| is_same(password, &main_fingerprint(account));
+        self.expires > now && self.account == Some(account.id) && self.password.as_ref().is_none_or(is_its)
+    }
 }
 
 impl Tokens {
@@ -60,7 +76,7 @@ impl Tokens {
             Some(account) => Some(self.password_of(account).await?.ok_or(StoreError::NoSuchAccount)?),
             None => None,
         };
-        let token = Token { account, note: note.to_owned(), expires, password };
+        let token = Token { account, note: note.to_owned(), expires, password, place: None };
         let value = serde_json::to_vec(&token).map_err(|error| StoreError::Backend(error.to_string()))?;
         self.records.put(OWNER, purpose, &key(&text), &value, Expected::Absent).await?;
         Ok(text)
@@ -68,42 +84,44 @@ impl Tokens {
 
     /// Uses a token up and answers what it stands for.
     pub async fn take(&self, purpose: &str, text: &str, now: i64) -> Result<Option<Token>, StoreError> {
-        let record = self.records.take(OWNER, purpose, &key(text)).await?;
-        self.judge(record, now).await
+        Ok(self.taken(purpose, text, now).await?.map(|(token, _)| token))
     }
 
     /// Looks at a token without using it up, as a landing page does.
     pub async fn peek(&self, purpose: &str, text: &str, now: i64) -> Result<Option<Token>, StoreError> {
-        let record = self.records.get(OWNER, purpose, &key(text)).await?;
+        Ok(self.shown(purpose, text, now).await?.map(|(token, _)| token))
+    }
+
+    /// Uses a token up; what it stands for, and whose it is.
+    pub(crate) async fn taken(&self, purpose: &str, text: &str, now: i64) -> Result<Shown, StoreError> {
+        let record = self.records.take(OWNER, purpose, &key(text)).await?;
         self.judge(record, now).await
     }
 
-    /// What the issuer of a token wants to find again, whether or not it is good still.
-    pub async fn note_of(&self, purpose: &str, text: &str) -> Result<Option<String>, StoreError> {
-        let record = self.records.get(OWNER, purpose, &key(text)).await?;
-        Ok(record.and_then(|record| read(&record.value, i64::MIN)).map(|token| token.note))
+    /// The same, and it stays.
+    pub(crate) async fn shown(&self, purpose: &str, text: &str, now: i64) -> Result<Shown, StoreError> {
+        let place = (OWNER.to_owned(), purpose.to_owned(), key(text));
+        let record = self.records.get(&place.0, &place.1, &place.2).await?;
+        let judged = self.judge(record, now).await?;
+        Ok(judged.map(|(token, account)| (Token { place: Some(place), ..token }, account)))
     }
 
-    /// Where it is kept, for who uses it up along with what it is good for.
-    pub(crate) fn place(purpose: &str, text: &str) -> FullKey {
-        (OWNER.to_owned(), purpose.to_owned(), key(text))
+    /// Whether nobody has used up a token that was shown.
+    pub(crate) async fn is_unspent(&self, (owner, purpose, key): &FullKey) -> Result<bool, StoreError> {
+        Ok(self.records.get(owner, purpose, key).await?.is_some())
     }
 
-    /// The token, if it is good still.
-    async fn judge(&self, record: Option<Record>, now: i64) -> Result<Option<Token>, StoreError> {
+    /// The token, if it is good still, by its account as it is in the store.
+    async fn judge(&self, record: Option<Record>, now: i64) -> Result<Shown, StoreError> {
         let Some(token) = record.and_then(|record| read(&record.value, now)) else { return Ok(None) };
-        let is_good = match (token.account, &token.password) {
-            (Some(account), Some(password)) => {
-                self.password_of(account).await?.is_some_and(|now| is_same(password, &now))
-            }
-            _ => true,
-        };
-        Ok(is_good.then_some(token))
+        let Some(id) = token.account else { return Ok(Some((token, None))) };
+        let account = self.cache.ask(Name::Id(id)).await?.filter(|account| token.fits(account, now));
+        Ok(account.map(|account| (token, Some(account))))
     }
 
     /// A fingerprint of an account's main password, as it is in the store.
     async fn password_of(&self, account: AccountId) -> Result<Option<String>, StoreError> {
-        let account = self.cache.store().by_id(account).await?;
+        let account = self.cache.ask(Name::Id(account)).await?;
         Ok(account.map(|account| main_fingerprint(&account)))
     }
 
@@ -124,6 +142,9 @@ impl Tokens {
         }
     }
 }
+
+/// What a token stands for, and the account, if it is one's; none: it is good for nothing.
+type Shown = Option<(Token, Option<Arc<Account>>)>;
 
 fn read(value: &[u8], now: i64) -> Option<Token> {
     serde_json::from_slice(value).ok().filter(|token: &Token| token.expires > now)

@@ -38,10 +38,11 @@ use shared_auth::{AccountCard, BookError, DeviceName};
 use shared_model::ProvisioningEvent;
 use shared_runtime::http::Peer;
 use shared_runtime::unix_millis;
+use shared_store::StoreError;
 
-use crate::access::{Fields, PURPOSE, Proved, peek, prove, prove_unspent, unproven};
+use crate::access::{Fields, Proved, peek, prove, prove_unspent, unproven};
 use crate::answer::{private, unkept};
-use crate::profile::{Chosen, Layer, Settings};
+use crate::profile::{Chosen, Settings};
 use crate::{Face, Parts, device_json, pages};
 
 /// One file for one client.
@@ -106,6 +107,11 @@ impl Renderer {
         render: fn(&Plan<'_>) -> String,
     ) -> Self {
         Self { file, client, media_type, needs, render }
+    }
+
+    /// What devices are called that fetch it.
+    fn stem(&self) -> &'static str {
+        self.file.split(['.', '-']).next().unwrap_or("device")
     }
 }
 
@@ -220,17 +226,19 @@ async fn fill(face: &Face, renderer: &Renderer, proved: &Proved, (mac, folder): 
             "this client cannot read a user name with a semicolon in it: it takes the rest for settings\n";
         return unkept((StatusCode::CONFLICT, text).into_response());
     }
+    let makes_one = match (&proved.password, renderer.needs) {
+        (_, Needs::Nothing) | (Some(_), Needs::Password) => false,
+        (Some(password), Needs::Word) => !is_word(password),
+        (None, Needs::Password | Needs::Word) => true,
+    };
     // Before the token is spent: what cannot be read then is asked for again by the same link.
-    let Ok(mut settings) = face.profiles.of(card, proved.device.as_deref()).await else {
+    let Ok((name, mut settings)) = settings_of(face, renderer, proved, makes_one).await else {
         return unkept(StatusCode::SERVICE_UNAVAILABLE.into_response());
     };
-    let password = match (&proved.password, renderer.needs) {
-        (_, Needs::Nothing) => Ok(String::new()),
-        (Some(password), Needs::Password) => Ok(password.clone()),
-        (Some(password), Needs::Word) if is_word(password) => Ok(password.clone()),
-        (None, Needs::Password) | (_, Needs::Word) => {
-            device_password(face, proved, &mut settings, renderer).await
-        }
+    let password = match (makes_one, renderer.needs) {
+        (true, _) => device_password(face, proved, (&name, &mut settings), renderer).await,
+        (false, Needs::Nothing) => Ok(String::new()),
+        (false, _) => Ok(proved.password.clone().unwrap_or_default()),
     };
     let password = match password {
         Ok(password) => password,
@@ -253,24 +261,41 @@ fn is_word(password: &str) -> bool {
     password.chars().all(|c| c.is_ascii_alphanumeric() || "-._~!*+".contains(c))
 }
 
+/// The name of the device that asks, if it is known or will be made, and what holds for it.
+async fn settings_of(
+    face: &Face,
+    renderer: &Renderer,
+    proved: &Proved,
+    makes_one: bool,
+) -> Result<(Option<String>, Settings), StoreError> {
+    let name = match &proved.device {
+        Some(name) => Some(name.clone()),
+        None if makes_one => Some(face.auth.free_device_name(&proved.card, renderer.stem()).await?),
+        None => None,
+    };
+    let settings = face.profiles.of(&proved.card, name.as_deref()).await?;
+    Ok((name, settings))
+}
+
 /// A password for the device that asks: its own anew, or that of a name that is free, for which settings may wait.
 async fn device_password(
     face: &Face,
     proved: &Proved,
-    settings: &mut Settings,
+    (name, settings): (&Option<String>, &mut Settings),
     renderer: &Renderer,
 ) -> Result<String, BookError> {
-    let name = match proved.device.as_deref() {
+    let called = match proved.device.as_deref() {
         Some(name) => DeviceName::Own(name),
-        None => DeviceName::Like(renderer.file.split(['.', '-']).next().unwrap_or("device")),
+        None => DeviceName::Like(renderer.stem()),
     };
-    let token = proved.token.as_deref().map(|text| (PURPOSE, text));
-    let made = face.auth.fetch_password(&proved.card, name, token, unix_millis(), device_json).await;
-    let (device, password) = made?;
-    if proved.device.is_none() {
-        // The token is spent: a file without them is better than none.
-        let own = face.profiles.read(&Layer::Device(proved.card.aor.clone(), device.name)).await;
-        *settings = own.unwrap_or_default().over(settings);
+    let (card, token) = (&proved.card, proved.token.as_ref());
+    let (device, password) =
+        face.auth.fetch_password(card, called, token, unix_millis(), device_json).await?;
+    if name.as_ref() != Some(&device.name)
+        // Another one was faster, and the token is spent: a file with what was read is better than none.
+        && let Ok(own) = face.profiles.of(card, Some(&device.name)).await
+    {
+        *settings = own;
     }
     Ok(password)
 }

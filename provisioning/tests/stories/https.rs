@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::common::{basic, house, house_behind, house_with, sign_in};
 use provisioning::{Calls, Layer, PURPOSE, Profiles, Settings};
+use shared_auth::Profile;
 use shared_runtime::unix_millis;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -74,6 +75,26 @@ async fn a_token_opens_linphones_document_once_and_the_password_is_not_in_it() {
     assert!(first.starts_with("HTTP/1.1 200") && first.contains("name=\"ha1\""), "{first}");
     assert!(!first.contains("pencil"), "{first}");
     assert!(house.send(&path, LINPHONE, "").await.starts_with("HTTP/1.1 401"));
+}
+
+#[tokio::test]
+async fn a_file_that_makes_a_password_is_three_looks_and_one_change() {
+    let house = house("asked").await;
+    let day = Duration::from_secs(86_400);
+    for file in ["linphone.xml", "baresip-accounts"] {
+        let token =
+            house.auth.tokens.issue(PURPOSE, Some(house.alice), "", day, unix_millis()).await.unwrap();
+        house.asked.take();
+        let given = house.send(&format!("GET /provision/{file}?token={token}"), LINPHONE, "").await;
+        assert!(given.starts_with("HTTP/1.1 200"), "{given}");
+        // The token, its account, the settings; the password, which takes the token and is announced and noted along with it.
+        assert_eq!(house.asked.take(), (3, 1), "{file}");
+    }
+    let token = house.auth.tokens.issue(PURPOSE, Some(house.alice), "", day, unix_millis()).await.unwrap();
+    house.asked.take();
+    let given = house.send(&format!("GET /provision/cusax.json?token={token}"), LINPHONE, "").await;
+    assert!(given.starts_with("HTTP/1.1 200"), "{given}");
+    assert_eq!(house.asked.take(), (2, 1));
 }
 
 #[tokio::test]
@@ -386,7 +407,13 @@ async fn a_client_for_browsers_is_linked_where_there_is_one() {
         let says =
             page.contains("No client at hand?") && page.contains(" <a href=\"/account\">My account</a>");
         assert_eq!(says, path == "/account/setup", "{page}");
+        assert_eq!(page.contains("Monal"), says);
+        assert!(!page.contains("provisioning.web_client"), "that is for who administers the service");
     }
+    let admin = Profile { admin: true, ..Profile::default() };
+    without.auth.book.set_profile(without.alice, admin).await.unwrap();
+    let page = without.send("GET /account/setup", &cookie, "").await;
+    assert!(page.contains("provisioning.web_client"), "{page}");
     assert!(without.ask("GET /provision/cusax.json @BASIC@", "").await.contains("\"web_client\":null"));
     let house = house_with("web", |parts| {
         parts.config.web_client = Some("https://chat.example.org/?a&jid={jid}".to_owned());

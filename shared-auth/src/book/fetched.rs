@@ -10,7 +10,8 @@ use shared_store::{Account, Along, StoreError};
 
 use super::{AccountBook, BookError, Device, Put, place_of, set_app_password};
 use crate::audit::{self, By};
-use crate::{AccountCard, Auth, Tokens};
+use crate::cache::Name;
+use crate::{AccountCard, Auth, Token};
 
 /// How a device is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,33 +23,46 @@ pub enum DeviceName<'a> {
 }
 
 impl Auth {
-    /// Makes the password of a device that only calls, as it fetches its configuration, by a token for a purpose perhaps: in chat it is no
+    /// The name that a device would get now which is called like others.
+    pub async fn free_device_name(&self, card: &AccountCard, stem: &str) -> Result<String, StoreError> {
+        let account = self.cache.find(Name::Id(card.account)).await?.ok_or(StoreError::NoSuchAccount)?;
+        Ok(free_name(&account, stem))
+    }
+
+    /// Makes the password of a device that only calls, as it fetches its configuration, by a token perhaps that was shown: in chat it is no
     /// password. `told` is what the audit shows of the device; `now` is stored as its date.
     pub async fn fetch_password(
         &self,
         card: &AccountCard,
         name: DeviceName<'_>,
-        token: Option<(&str, &str)>,
+        token: Option<&Token>,
         now: i64,
         told: impl Fn(&Device) -> Value + Send + Sync,
     ) -> Result<(Device, String), BookError> {
         let by = By::from(card);
         let on = |device: &Device| format!("{} {}", card.aor, device.name);
+        let place = token.map(|token| token.place().ok_or(BookError::Spent)).transpose()?;
+        // As it was when it was proved: if it is another meanwhile, it is not the version that is replaced.
+        let mut account = self.cache.find(Name::Id(card.account)).await?;
         for _ in 0..MOST_TRIES {
             let along = |device: &Device| Along {
-                spent: token.map(|(purpose, text)| Tokens::place(purpose, text)).into_iter().collect(),
+                spent: place.cloned().into_iter().collect(),
                 entries: vec![audit::entry(&by, MADE, &on(device), Value::Null, told(device))],
                 ..Along::default()
             };
-            let account = self.book.read(card.account).await?;
-            // Behind the reading: a password that ends the token from here on is another version of the account, and this round's is none.
-            if let Some((purpose, text)) = token
-                && self.tokens.peek(purpose, text, now).await?.is_none()
-            {
+            let read = account.take().ok_or(StoreError::NoSuchAccount)?;
+            if token.is_some_and(|token| !token.fits(&read, now)) {
                 return Err(BookError::Spent);
             }
-            match self.book.fetched(account, name, now, along).await {
-                Err(BookError::Store(StoreError::Conflict)) => {}
+            match self.book.fetched(Account::clone(&read), name, now, along).await {
+                Err(BookError::Store(StoreError::Conflict)) => {
+                    if let Some(place) = place
+                        && !self.tokens.is_unspent(place).await?
+                    {
+                        return Err(BookError::Spent);
+                    }
+                    account = self.cache.ask(Name::Id(card.account)).await?;
+                }
                 Ok((device, password)) => {
                     self.audit.wrote(&by, MADE, &on(&device), Ok(())).await;
                     return Ok((device, password));
@@ -136,9 +150,9 @@ mod tests {
         let fetch = |token: String| {
             let (auth, alice) = (auth.clone(), alice.clone());
             tokio::spawn(async move {
-                let token = Some(("phone", &*token));
+                let token = auth.tokens.peek("phone", &token, 1).await.unwrap().ok_or(BookError::Spent)?;
                 let name = DeviceName::Like("linphone");
-                auth.fetch_password(&alice, name, token, 1, |device| device.name.as_str().into()).await
+                auth.fetch_password(&alice, name, Some(&token), 1, |device| device.name.as_str().into()).await
             })
         };
         let mut all = Vec::new();

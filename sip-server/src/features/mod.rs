@@ -139,6 +139,7 @@ pub(crate) mod tests {
             jid: BareJid::new("alice", "example.org").unwrap(),
             how: How::Plain,
             app: None,
+            token: None,
         }
     }
 

@@ -1,5 +1,5 @@
-//! Requests that load the HTTPS face: over connections that stay, each asking for the next when it has the answer, as clients behind a
-//! proxy do; and over a new connection each.
+//! Requests that load the HTTPS face: over connections that are up before the clock begins, each asking for the next when it has the
+//! answer, as clients behind a proxy do.
 //!
 //! ```text
 //! load ADDRESS CONNECTIONS SECONDS PATH [HEADER]…      PATHs may hold `@`, which stands for a line of standard input, each used once
@@ -21,6 +21,7 @@ use shared_runtime::tls::judge;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
@@ -39,11 +40,17 @@ async fn main() {
         headers: headers.iter().map(|header| format!("{header}\r\n")).collect(),
         values: values.lines().map(str::to_owned).collect(),
         next: AtomicUsize::new(0),
-        until: Instant::now() + Duration::from_secs(seconds.parse().unwrap()),
+        seconds: Duration::from_secs(seconds.parse().unwrap()),
     });
+    let connections: usize = connections.parse().unwrap();
+    let connecting: Vec<_> = (0..connections).map(|_| tokio::spawn(Arc::clone(&work).connect())).collect();
+    let mut streams = Vec::new();
+    for one in connecting {
+        streams.push(one.await.unwrap());
+    }
     let begun = Instant::now();
     let all: Vec<_> =
-        (0..connections.parse().unwrap()).map(|_| tokio::spawn(Arc::clone(&work).ask())).collect();
+        streams.into_iter().map(|one| tokio::spawn(Arc::clone(&work).ask(one, begun))).collect();
     let (mut times, mut good) = (Vec::new(), 0);
     for one in all {
         let (taken, fine) = one.await.unwrap();
@@ -69,12 +76,11 @@ struct Work {
     headers: String,
     values: Vec<String>,
     next: AtomicUsize,
-    until: Instant,
+    seconds: Duration,
 }
 
 impl Work {
-    /// Asks over one connection until the time is over, or the values are used up.
-    async fn ask(self: Arc<Self>) -> (Vec<Duration>, usize) {
+    async fn connect(self: Arc<Self>) -> TlsStream<TcpStream> {
         let config = ClientConfig::builder()
             .dangerous()
             .with_custom_certificate_verifier(judge::of_servers(|_, _| Ok(())))
@@ -82,9 +88,14 @@ impl Work {
         let (connector, name) = (TlsConnector::from(Arc::new(config)), "localhost");
         let socket = TcpStream::connect(&self.address).await.unwrap();
         socket.set_nodelay(true).unwrap();
-        let stream = connector.connect(ServerName::try_from(name).unwrap(), socket).await.unwrap();
+        connector.connect(ServerName::try_from(name).unwrap(), socket).await.unwrap()
+    }
+
+    /// Asks over one connection until the time is over, or the values are used up.
+    async fn ask(self: Arc<Self>, stream: TlsStream<TcpStream>, begun: Instant) -> (Vec<Duration>, usize) {
         let (mut stream, mut times, mut good) = (BufReader::new(stream), Vec::new(), 0);
-        while Instant::now() < self.until {
+        let until = begun + self.seconds;
+        while Instant::now() < until {
             let Some(path) = self.path() else { break };
             let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n{}\r\n", self.address, self.headers);
             let begun = Instant::now();

@@ -1,6 +1,7 @@
 //! A served face on a free port, a store in memory, and a client that trusts the local CA.
 
 pub(crate) mod chat;
+pub(crate) mod counted;
 pub(crate) mod rooms;
 
 use std::path::PathBuf;
@@ -27,6 +28,7 @@ pub(crate) struct House {
     pub(crate) records: Arc<dyn shared_store::Records>,
     pub(crate) archive: Arc<dyn shared_store::Archive>,
     pub(crate) bindings: Arc<dyn shared_store::Bindings>,
+    pub(crate) asked: Arc<counted::Asked>,
     pub(crate) bus: Bus<Fact>,
     pub(crate) registry: prometheus::Registry,
     pub(crate) chat: Arc<chat::Chat>,
@@ -58,7 +60,12 @@ pub(crate) async fn house_behind(name: &str, proxies: &[&str], differs: impl FnO
     tls::install_provider();
     let folder = std::env::temp_dir().join(format!("cusax-provisioning-{name}-{}", std::process::id()));
     let config = shared_auth::Config { iterations: 4096, ..Default::default() };
-    let store = shared_store::Store::in_memory();
+    let (store, asked) = (shared_store::Store::in_memory(), Arc::<counted::Asked>::default());
+    let store = shared_store::Store {
+        accounts: Arc::new(counted::Counted(store.accounts, Arc::clone(&asked))),
+        records: Arc::new(counted::Counted(store.records, Arc::clone(&asked))),
+        ..store
+    };
     let (bus, shutdown, registry) = (Bus::new(), Shutdown::new(), prometheus::Registry::new());
     let mut auth = Auth::open(&config, &store, &folder, &bus, &prometheus::Registry::new()).unwrap();
     let names = ["example.org", "example.net", "conference.example.org"].map(str::to_owned);
@@ -117,6 +124,7 @@ pub(crate) async fn house_behind(name: &str, proxies: &[&str], differs: impl FnO
         records,
         archive,
         bindings,
+        asked,
         bus,
         registry,
         chat,
