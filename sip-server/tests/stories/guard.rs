@@ -220,6 +220,7 @@ async fn a_number_that_an_administrator_bans_calls_nobody_by_whatever_carrier_an
         by.send(&call(by, from, None)).await;
         let invite = bob.expect("INVITE").await;
         bob.respond(&invite, 486).await;
+        bob.expect("ACK").await;
         by.expect("486").await;
     }
 }
