@@ -14,7 +14,7 @@ from test_invites import configure_linphone
 AXE = HERE / "node_modules/axe-core/axe.min.js"
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 
-ROUTER = HERE.parents[1] / "provisioning/src/pages/mod.rs"
+ROUTER = HERE.parents[2] / "provisioning/src/pages/mod.rs"
 # What the router answers to GET and no person looks at.
 NO_PAGES = {
     "/": "leads to /account",
