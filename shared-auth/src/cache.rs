@@ -4,6 +4,7 @@
 //! of ([`announce`](crate::announce)); if they are not, after [`FRESH`]. Bounded; when full it is emptied.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
@@ -23,11 +24,13 @@ pub(crate) enum Name {
 pub(crate) struct AccountCache {
     store: Arc<dyn Accounts>,
     known: DashMap<Name, (Option<Arc<Account>>, Instant)>,
+    /// How often something was forgotten: an answer of before is not remembered.
+    forgotten: AtomicU64,
 }
 
 impl AccountCache {
     pub(crate) fn new(store: Arc<dyn Accounts>) -> Self {
-        Self { store, known: DashMap::new() }
+        Self { store, known: DashMap::new(), forgotten: AtomicU64::new(0) }
     }
 
     /// The accounts behind the cache.
@@ -45,7 +48,7 @@ impl AccountCache {
 
     /// The account with this name, as it is in the store; it is remembered.
     pub(crate) async fn ask(&self, name: Name) -> Result<Option<Arc<Account>>, StoreError> {
-        let asked = Instant::now();
+        let (asked, forgotten) = (Instant::now(), self.forgotten.load(Ordering::SeqCst));
         let found = match &name {
             Name::Id(id) => self.store.by_id(*id).await,
             Name::Aor(aor) => self.store.by_aor(aor).await,
@@ -56,7 +59,11 @@ impl AccountCache {
         if self.known.len() >= MOST_KNOWN {
             self.known.clear();
         }
-        self.known.insert(name, (found.clone(), asked));
+        self.known.insert(name.clone(), (found.clone(), asked));
+        // The answer may be older than a write that was made meanwhile.
+        if self.forgotten.load(Ordering::SeqCst) != forgotten {
+            self.known.remove(&name);
+        }
         Ok(found)
     }
 
@@ -70,6 +77,7 @@ impl AccountCache {
 
     /// Forgets an account whose names stay, after a write.
     pub(crate) fn forget(&self, account: &Account) {
+        self.forgotten.fetch_add(1, Ordering::SeqCst);
         let numbers = account.numbers.iter().cloned().map(Name::Number);
         let names = [Name::Id(account.id), Name::Aor(account.aor.clone()), Name::Jid(account.jid.clone())];
         for name in names.into_iter().chain(numbers) {
@@ -79,6 +87,7 @@ impl AccountCache {
 
     /// Forgets everything, after a write.
     pub(crate) fn clear(&self) {
+        self.forgotten.fetch_add(1, Ordering::SeqCst);
         self.known.clear();
     }
 }
