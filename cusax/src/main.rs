@@ -75,7 +75,10 @@ async fn run(line: Line) -> anyhow::Result<()> {
     let change = change.begin(&ground).await;
     let made = carry_out(line, &ground).await?;
     change.end(&ground, made.as_ref()).await;
-    ground.tell_timelines().await
+    if let Err(error) = ground.tell_timelines().await {
+        eprintln!("cusax: done, and no timeline tells of it: {error:#}"); // whoever tries again would do it twice
+    }
+    Ok(())
 }
 
 /// Does it; the invitation that it makes, if it makes one.
