@@ -16,6 +16,7 @@
 //! without HA1 is held against its keys of SCRAM ([`keys_alone`]).
 
 mod bans;
+mod fits;
 mod keys_alone;
 
 use std::net::IpAddr;
@@ -40,14 +41,15 @@ use crate::fast::{FastFinal, FastStart, FastToken, FastTokens, Ht};
 use crate::identity::{Denied, How, Identity, Origin, Proof, Spent};
 use crate::keys::Keys;
 use crate::labels::LoginSpan;
-use crate::login::{Login, all_credentials, identify};
+use crate::login::{Login, Tried, identify};
 use crate::metrics::Metrics;
 use crate::nonce::Nonce;
 use crate::outside::{Oidc, Outside};
 use crate::replay::{Replay, Verdict};
 use crate::scram::{ScramExchange, ScramFinal, ScramStart};
-use crate::throttle::Throttle;
+use crate::throttle::{Before, Told};
 use crate::{book, hash, password, token::Tokens};
+use fits::{Fit, NOBODY};
 
 pub use bans::Slowed;
 pub(crate) use keys_alone::{cheapest_key_alone, has_ha1};
@@ -63,7 +65,7 @@ pub struct Authenticator {
     metrics: Arc<Metrics>,
     /// Set once, where other systems keep people.
     outside: OnceLock<Outside>,
-    throttle: Arc<Throttle>,
+    throttle: Told,
     replay: Replay,
     crowd: Crowd,
     derivations: Semaphore,
@@ -88,8 +90,8 @@ impl Authenticator {
         bus: Bus<Fact>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let throttle = Arc::new(Throttle::new(config.throttle_exempt.clone()));
-        metrics.register_throttle(Arc::clone(&throttle));
+        let throttle = Told::new(config.throttle_exempt.clone());
+        metrics.register_throttle(Arc::clone(throttle.guesses()));
         Self {
             ha1_of_nobody: keys.seal(NOBODY, &hash::random::<32>()),
             throttle,
@@ -109,9 +111,19 @@ impl Authenticator {
 
     /// Says who it is. Every outcome is counted, logged and told as a fact.
     pub async fn verify(&self, proof: Proof, origin: Origin) -> Result<Identity, Denied> {
+        self.verify_on(proof, origin, &mut Tried::default()).await
+    }
+
+    /// The same on a stream where others failed: one password that is tried by several mechanisms is one failed proof.
+    pub async fn verify_on(
+        &self,
+        proof: Proof,
+        origin: Origin,
+        tried: &mut Tried,
+    ) -> Result<Identity, Denied> {
         let login = proof.login(origin.protocol);
         let span = LoginSpan::open(origin);
-        let judged = self.judge(&proof, login.as_ref(), origin, &span).instrument(span.span());
+        let judged = self.judge(&proof, login.as_ref(), origin, &span, tried).instrument(span.span());
         judged.await
     }
 
@@ -121,32 +133,41 @@ impl Authenticator {
         login: Option<&Login>,
         origin: Origin,
         span: &LoginSpan,
+        tried: &mut Tried,
     ) -> Result<Identity, Denied> {
-        let name = login.map(|login| login.key.as_str());
+        let (name, ip) = (login.map(|login| login.key.as_str()), origin.ip);
         let now = Instant::now();
-        // Nobody guesses a token: a good one is heard whatever others of its network do.
-        let wait = match proof {
-            Proof::Token { .. } => None,
-            _ => self.throttle.wait(name, origin.ip, now),
-        };
-        let outcome = match wait {
-            Some(wait) if !origin.is_urgent || self.throttle.wait_in_need(name, origin.ip, now).is_some() => {
-                Err(Denied::Throttled(wait))
+        let before = match proof {
+            // Nobody guesses a token: a good one is heard whatever others of its network do.
+            Proof::Token { .. } => Before::NOTHING,
+            // Who is in need does not wait, but for too many guesses of his own.
+            _ if origin.is_urgent && self.throttle.guesses().wait_in_need(name, ip, now).is_none() => {
+                Before::NOTHING
             }
-            _ => self.decide(proof, login, origin).await,
+            _ => self.throttle.before(name, ip, now),
         };
+        let outcome = match before.wait() {
+            Some(wait) => Err(Denied::Throttled(wait)),
+            None => self.decide(proof, login, origin).await,
+        };
+        let outcome = before.heard(outcome);
         match &outcome {
-            Ok(_) => self.throttle.succeeded(name, origin.ip, now),
-            Err(denied) if denied.is_failed_proof() => {
-                self.throttle.failed(name, origin.ip, now);
-                if origin.is_urgent {
-                    self.throttle.failed_in_need(name, origin.ip, now);
+            Ok(_) => self.throttle.succeeded(name, ip, now),
+            Err(denied) if denied.is_failed_proof() || *denied == Denied::NoKey => {
+                let is_same = name.zip(proof.mechanism()).is_some_and(|(name, by)| {
+                    tried.note(name, by) && !self.throttle.is_suspect(name, ip, now)
+                });
+                if !is_same {
+                    self.throttle.refused(before, denied, name, ip, now);
+                }
+                if origin.is_urgent && denied.is_failed_proof() {
+                    self.throttle.guesses().failed_in_need(name, ip, now);
                 }
             }
             Err(_) => {}
         }
         self.tell(&outcome, login, origin, span).await;
-        outcome
+        outcome.map_err(|denied| before.sounds(denied))
     }
 
     /// Asks others as well from now on.
@@ -197,7 +218,7 @@ impl Authenticator {
 
     /// For how long nothing is looked at that comes from there without a proof.
     pub fn wait(&self, ip: IpAddr) -> Option<Duration> {
-        self.throttle.wait(None, ip, Instant::now())
+        self.throttle.guesses().wait(None, ip, Instant::now())
     }
 
     /// Somebody there asked for a name that nobody has. Only where a connection proves the address (`is_seen`) does it slow proofs:
@@ -208,7 +229,7 @@ impl Authenticator {
 
     /// For how long strangers there do not hear which names there are.
     pub fn wait_of_guesser(&self, ip: IpAddr) -> Option<Duration> {
-        self.throttle.wait_of_guesser(ip, Instant::now())
+        self.throttle.guesses().wait_of_guesser(ip, Instant::now())
     }
 
     /// The challenges to send to this address, in the configured order, all with one nonce.
@@ -225,7 +246,7 @@ impl Authenticator {
     }
 
     /// Goes on after the client's first SCRAM message. Names that nobody has get a salt that never changes, and as many
-    /// rounds as somebody.
+    /// rounds as somebody. Who is to wait hears it when the proof is there: some are heard meanwhile ([`Told`]).
     pub async fn begin_scram(
         &self,
         start: ScramStart,
@@ -236,12 +257,6 @@ impl Authenticator {
         let key = login.as_ref().map_or(start.name.as_str(), |login| &login.key);
         let nobody =
             self.salt_of_nobody(start.hash(), key, login.as_ref().and_then(|login| login.app.as_deref()));
-        if let Some(wait) =
-            self.throttle.wait(login.as_ref().map(|login| login.key.as_str()), origin.ip, Instant::now())
-        {
-            self.metrics.proof(origin.protocol, "throttled");
-            return Err(Denied::Throttled(wait));
-        }
         let crowd = self.crowd.seen(self.cache.store(), &self.keys).await?.rounds;
         let rounds = crowd[self.pick(Some(key), crowd.len())];
         let account = self.find(login.as_ref()).await?;
@@ -263,7 +278,7 @@ impl Authenticator {
     pub async fn begin_fast(&self, start: FastStart, origin: Origin) -> Result<FastFinal, Denied> {
         let login = Login::read(&start.name, &start.domain, origin.protocol);
         let name = login.as_ref().map(|login| login.key.as_str());
-        if let Some(wait) = self.throttle.wait(name, origin.ip, Instant::now()) {
+        if let Some(wait) = self.throttle.before(name, origin.ip, Instant::now()).wait() {
             self.metrics.proof(origin.protocol, "throttled");
             return Err(Denied::Throttled(wait));
         }
@@ -329,9 +344,16 @@ impl Authenticator {
         };
         let computed = Zeroizing::new(hash::digest_hash(PLAIN, &[user.as_bytes(), realm.as_bytes(), given]));
         let fits = self.which_fits(account.as_deref(), login, PLAIN, |ha1| ha1.ct_eq(&computed).into());
-        if prepared.is_some() & fits.is_some() {
-            refuse_in_chat(account.as_deref(), fits.flatten(), origin)?;
-            return Ok(identify(account.as_deref(), true, authzid, How::Plain)?.by(fits.flatten()));
+        let app = fits.app();
+        if prepared.is_some() & app.is_some() {
+            refuse_in_chat(account.as_deref(), app.flatten(), origin)?;
+            let identity = identify(account.as_deref(), true, authzid, How::Plain)?.by(app.flatten());
+            if let (Some(account), Some(None), Some(password)) = (&account, app, prepared)
+                && !book::lacking(&account.credentials).is_empty()
+            {
+                self.complete(account.id, None, password).await;
+            }
+            return Ok(identity);
         }
         let elsewhere = async || match (self.outside.get(), login) {
             // In a box, as all that is seldom and has much to keep: whoever proves anything would carry it.
@@ -368,7 +390,7 @@ impl Authenticator {
         let nonce = Nonce::parse(&proof.nonce, &proof.realm, &self.keys).ok_or(Denied::ForeignNonce)?;
         // A datagram comes from wherever it says, until it shows what was sent there.
         if !origin.is_seen && !nonce.is_for(origin.ip) {
-            return Err(Denied::Stale);
+            return Err(Denied::OthersNonce);
         }
         // Without qop there is no count, so each nonce is good for one request.
         let count = match &proof.qop {
@@ -382,10 +404,14 @@ impl Authenticator {
         let fits = self.which_fits(account.as_deref(), login, proof.algorithm, |ha1| {
             proof.expected(ha1).as_bytes().ct_eq(response.as_bytes()).into()
         });
-        let is_right = fits.is_some()
-            && account.as_ref().is_some_and(|account| account.credentials.realm == proof.realm);
+        let is_its_realm = account.as_ref().is_some_and(|account| account.credentials.realm == proof.realm);
+        if is_its_realm && fits == Fit::NoKey {
+            return Err(Denied::NoKey);
+        }
+        let app = fits.app();
+        let is_right = app.is_some() && is_its_realm;
         let identity = identify(account.as_deref(), is_right, "", How::Digest(proof.algorithm))?;
-        let identity = identity.by(fits.flatten());
+        let identity = identity.by(app.flatten());
         let now = unix_millis();
         if u128::from(nonce.age(now)) > self.config.nonce_lifetime.as_millis() {
             return Err(Denied::Stale);
@@ -397,37 +423,6 @@ impl Authenticator {
         }
     }
 
-    /// Which of the passwords that `login` may mean has an HA1 that `fits`: the app password's name, or the main one's lack of
-    /// one. A refusal costs as much as for an account
-    /// with all the app passwords that one may have, whoever is asked for; a success need not hide, so it ends the search.
-    fn which_fits<'a>(
-        &self,
-        account: Option<&'a Account>,
-        login: Option<&Login>,
-        algorithm: DigestAlgorithm,
-        fits: impl Fn(&[u8]) -> bool,
-    ) -> Option<Option<&'a str>> {
-        let meant = account.into_iter().flat_map(|account| {
-            let meant =
-                all_credentials(account).filter(|(app, _)| login.is_some_and(|login| login.means(*app)));
-            meant.map(|(app, credentials)| (account.id, app, credentials))
-        });
-        let mut tried = 0;
-        for (id, app, credentials) in meant {
-            let sealed = credentials.ha1.iter().find(|ha1| ha1.algorithm == algorithm);
-            if sealed.is_some_and(|ha1| self.keys.open_sealed(id, &ha1.sealed).is_some_and(|ha1| fits(&ha1)))
-            {
-                return Some(app);
-            }
-            tried += 1;
-        }
-        for _ in tried..MOST_PASSWORDS {
-            let nobody = self.keys.open_sealed(NOBODY, &self.ha1_of_nobody);
-            std::hint::black_box(nobody.is_some_and(|ha1| fits(&ha1)));
-        }
-        None
-    }
-
     async fn scram(
         &self,
         login: Option<&Login>,
@@ -435,13 +430,16 @@ impl Authenticator {
         origin: Origin,
     ) -> Result<Identity, Denied> {
         let start = &last.exchange.start;
-        let how = if start.is_bound() { How::ScramPlus(start.hash()) } else { How::Scram(start.hash()) };
         let account = self.find(login).await?;
-        let app = account.as_deref().and_then(|account| login?.password_for_scram(account)?.0);
+        let password = account.as_deref().and_then(|account| login?.password_for_scram(account));
+        let app = password.and_then(|(app, _)| app);
         // Nothing is kept that it could be held against: the log says why.
         refuse_in_chat(account.as_deref(), app, origin)?;
+        if password.is_some_and(|(_, kept)| !kept.scram.iter().any(|key| key.hash == start.hash())) {
+            return Err(Denied::NoKey);
+        }
         last.outcome.clone()?;
-        Ok(identify(account.as_deref(), true, &start.authzid, how)?.by(app))
+        Ok(identify(account.as_deref(), true, &start.authzid, start.how())?.by(app))
     }
 
     async fn token(&self, purpose: &str, text: &str, spent: Spent) -> Result<Identity, Denied> {
@@ -512,7 +510,10 @@ impl Authenticator {
                 let correlation = account.map_or(Correlation(0), Correlation::of_account);
                 // Scanners without a proof would fill the log with names that nobody has.
                 if denied.is_failed_proof()
-                    || matches!(denied, Denied::Disabled | Denied::Throttled(_) | Denied::Unavailable(_))
+                    || matches!(
+                        denied,
+                        Denied::Disabled | Denied::NoKey | Denied::Throttled(_) | Denied::Unavailable(_)
+                    )
                     || (*denied == Denied::Unencrypted && account.is_some())
                 {
                     tracing::info!(
@@ -562,10 +563,5 @@ impl Identity {
 
 /// What PLAIN is held against.
 const PLAIN: DigestAlgorithm = DigestAlgorithm::Sha512_256;
-/// Passwords that a refusal costs the time of.
-const MOST_PASSWORDS: usize = 1 + book::MOST_APP_PASSWORDS;
-/// Whose HA1 is opened where somebody has no more of them.
-const NOBODY: AccountId = AccountId(0);
-
 #[cfg(test)]
 pub(crate) mod tests;

@@ -19,6 +19,7 @@ use shared_store::{Account, AppPassword, Credentials, DigestAlgorithm, StoreErro
 use subtle::ConstantTimeEq;
 
 pub use fetched::DeviceName;
+pub(crate) use transfer::lacking;
 pub use upgrade::Upgrade;
 
 use crate::announce::Announcements;

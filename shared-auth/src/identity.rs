@@ -220,6 +220,9 @@ pub enum Denied {
     /// RFC 7616 §3.3: the response is right and its nonce too old; challenge again with `stale=true`.
     #[error("the nonce is too old")]
     Stale,
+    /// The nonce was sent to another address than that which a datagram says it is from; challenge again with `stale=true`.
+    #[error("the nonce was sent elsewhere")]
+    OthersNonce,
     /// The nonce is none of ours; challenge again.
     #[error("the nonce is not ours")]
     ForeignNonce,
@@ -259,6 +262,10 @@ pub enum Denied {
     /// Credentials of this kind are not stored for the account.
     #[error("the account has no verifier for this mechanism")]
     NoVerifier,
+    /// Nothing is kept of the account's password for this mechanism, as where it came from another server that kept other keys: it
+    /// cannot be told whether the proof is right.
+    #[error("the account has no key of its password for this mechanism")]
+    NoKey,
     /// The password is that of a device which calls and does not chat.
     #[error("the password of this device opens calls and the directory, and no chat")]
     CallsAlone,
@@ -292,7 +299,7 @@ impl Denied {
     pub fn on_wire(&self) -> OnWire {
         match self {
             // RFC 7616 §3.3: without `stale=true` the password would be the wrong one.
-            Self::Stale | Self::Replayed => OnWire::ChallengeStale,
+            Self::Stale | Self::OthersNonce | Self::Replayed => OnWire::ChallengeStale,
             Self::ForeignNonce => OnWire::ChallengeAgain,
             Self::Throttled(wait) => OnWire::TryLater(*wait),
             Self::Malformed(_) => OnWire::Malformed,
@@ -308,6 +315,7 @@ impl Denied {
             | Self::Expired
             | Self::Foreign(_)
             | Self::Unencrypted
+            | Self::NoKey
             | Self::CallsAlone
             | Self::Unwatched
             | Self::NoVerifier => OnWire::Refused,
@@ -320,7 +328,7 @@ impl Denied {
             Self::UnknownAccount => "unknown-account",
             Self::WrongProof => "wrong-proof",
             Self::Disabled => "disabled",
-            Self::Stale => "stale",
+            Self::Stale | Self::OthersNonce => "stale",
             Self::ForeignNonce => "foreign-nonce",
             Self::Replayed => "replayed",
             Self::WrongRealm => "wrong-realm",
@@ -334,6 +342,7 @@ impl Denied {
             Self::Foreign(_) => "foreign",
             Self::Unencrypted => "unencrypted",
             Self::NoVerifier => "no-verifier",
+            Self::NoKey => "no-key",
             Self::CallsAlone => "calls-alone",
             Self::Unwatched => "unwatched",
             Self::Unavailable(_) => "unavailable",

@@ -169,9 +169,9 @@ mod tests {
             let proof = crate::authenticator::tests::answer(&challenge, "alice", "correct horse", 1);
             auth.authenticator.verify(Proof::Digest(proof), origin(Protocol::Sip)).await.map(drop)
         };
-        assert_eq!(called().await, Err(Denied::WrongProof), "what the lost key sealed does not open");
+        assert_eq!(called().await, Err(Denied::NoKey), "what the lost key sealed does not open");
         assert_eq!(typed("wrong").await, Err(Denied::WrongProof));
-        assert_eq!(called().await, Err(Denied::WrongProof), "a wrong password makes nothing");
+        assert_eq!(called().await, Err(Denied::NoKey), "a wrong password makes nothing");
         assert_eq!(typed("correct horse").await, Ok(()));
         assert_eq!(called().await, Ok(()));
         assert_eq!(typed("correct horse").await, Ok(()));

@@ -70,6 +70,7 @@ pub use invites::{
 };
 pub use key_kept::{fit_key, renew_key};
 pub use keys::KeyError;
+pub use login::Tried;
 pub use outside::{
     Begun, Everybody, Keepers, LdapConfig, LdapError, Link, Links, Looked, Missing, Oidc, OidcConfig,
     OidcError, OutsideChange, OutsideError, Person, Policy, Source, Unwatched,

@@ -73,6 +73,39 @@ impl Proof {
             Self::Token { .. } | Self::Code(_) | Self::Bearer { .. } => None,
         }
     }
+
+    /// The mechanism by which it proves a password on a stream.
+    pub(crate) fn mechanism(&self) -> Option<&'static str> {
+        match self {
+            Self::Plain { .. } => Some(How::Plain.as_str()),
+            Self::Scram(last) => Some(last.exchange.start.how().as_str()),
+            _ => None,
+        }
+    }
+}
+
+/// What failed on one stream: a client whose password is mistyped tries it by one mechanism after the other (RFC 6120 §6.4.5), which is
+/// one mistake.
+#[derive(Debug, Default)]
+pub struct Tried {
+    /// Whose password it was, and by what.
+    name: String,
+    by: Vec<&'static str>,
+}
+
+impl Tried {
+    /// Notes that a password failed; whether it may be the same one as before.
+    pub(crate) fn note(&mut self, name: &str, by: &'static str) -> bool {
+        if self.name != name {
+            name.clone_into(&mut self.name);
+            self.by.clear();
+        }
+        let may_be = !self.by.is_empty() && !self.by.contains(&by);
+        if !self.by.contains(&by) {
+            self.by.push(by);
+        }
+        may_be
+    }
 }
 
 /// Says who a proof is of, or why it is of nobody. Disabled accounts are told apart in the log alone.

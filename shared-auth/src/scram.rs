@@ -19,8 +19,8 @@ use base64::engine::general_purpose::STANDARD;
 use shared_store::{ScramHash, ScramVerifier};
 use subtle::ConstantTimeEq;
 
-use crate::Denied;
 use crate::hash::{random, scram_hash, scram_hmac};
+use crate::{Denied, How};
 
 /// What a connection offered and can be bound to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -118,9 +118,9 @@ impl ScramStart {
         self.hash
     }
 
-    /// Whether the exchange is bound to its connection.
-    pub fn is_bound(&self) -> bool {
-        self.is_bound
+    /// What it proves somebody by.
+    pub(crate) fn how(&self) -> How {
+        if self.is_bound { How::ScramPlus(self.hash) } else { How::Scram(self.hash) }
     }
 }
 

@@ -20,6 +20,7 @@
 //! and not to its address.
 
 mod slowed;
+mod told;
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -31,6 +32,7 @@ use std::time::{Duration, Instant};
 use crate::Network;
 pub(crate) use slowed::Gauge;
 pub use slowed::{SlowedAccount, SlowedAccounts};
+pub(crate) use told::{Before, Told};
 
 /// Counts of failed proofs.
 pub(crate) struct Throttle {
@@ -114,6 +116,14 @@ impl Throttle {
         if is_again || self.accounts.has(&pair.0, FREE, now) {
             self.accounts.count(pair.0, now);
         }
+    }
+
+    /// Whether so much failed, of this name or there, that delays begin.
+    pub(crate) fn is_suspect(&self, name: &str, ip: IpAddr, now: Instant) -> bool {
+        let (account, network) = (self.account(name), network(ip));
+        self.pairs.has(&(account, network), FREE, now)
+            || self.accounts.has(&account, FREE, now)
+            || self.networks.has(&network, FREE, now)
     }
 
     /// For how long even a call for help is not looked at: as many guesses as anybody has, and no more.

@@ -428,6 +428,9 @@ fn why_denied(reason: &'static str) -> &'static str {
         "expired" => "the token is too old, or a password was changed since",
         "foreign" => "the other keeper of people says no",
         "unencrypted" => "the connection is not encrypted, and others could read the password",
+        "no-key" => {
+            "no key of the password is kept for this mechanism, so that it cannot be told whether it was right: sign in once where it is typed (PLAIN over TLS, or a page), or set it once"
+        }
         "calls-alone" => "the password of this device opens calls and the directory, and no chat",
         "unwatched" => {
             "the provider gave nothing by which it says when the sign-in ends, and such are refused here"

@@ -23,6 +23,7 @@ impl Authenticator {
     pub fn slowed(&self, most: usize) -> Vec<Slowed> {
         let mut all: Vec<Slowed> = self
             .throttle
+            .guesses()
             .slowed_networks(Instant::now())
             .into_iter()
             .map(|(network, failures, wait)| Slowed { network, failures, wait })
@@ -34,7 +35,7 @@ impl Authenticator {
 
     /// The accounts that are slowed down now.
     pub fn slowed_accounts(&self) -> SlowedAccounts {
-        self.throttle.slowed_accounts(Instant::now())
+        self.throttle.guesses().slowed_accounts(Instant::now())
     }
 
     /// Forgets the failures that were counted for an account.

@@ -1,8 +1,8 @@
 //! Passwords of which an account has keys of SCRAM alone, as one that came from another server, or whose HA1s a lost key sealed — RFC 4616 §2, RFC 5802 §3.
 //!
 //! In    a password that was typed, and no HA1 fits.
-//! Out   whether the account's `StoredKey` is of it; if so, the account gets the HA1s that it lacks, and SIP Digest works from
-//!       then on.
+//! Out   whether the account's `StoredKey` is of it; if so, the account gets the HA1s and the keys of other hashes that it lacks, and
+//!       SIP Digest and each SCRAM work from then on.
 //! State how many are derived at once: more wait in turn, for [`PATIENCE`] at most.
 //! Errors who waited too long is told to come back. It counts as a failed proof of that network, and of the name where the password
 //!       was refused already, lest a crowd guess uncounted.
@@ -52,11 +52,20 @@ impl Authenticator {
         if !bool::from(derived.ct_eq(&key.stored_key)) {
             return Ok(false);
         }
-        // Who they are is proved whether or not this can be written now.
-        if let Err(error) = self.book.complete(id, key, &password).await {
-            tracing::warn!(account = %id, %error, "no calls yet by a password that was proved: its HA1 could not be kept");
-        }
+        self.complete(id, Some(key), password).await;
         Ok(true)
+    }
+
+    /// Makes what the main password lacks that was just proved, in its turn. Who somebody is is proved whether or not it can be written now.
+    pub(super) async fn complete(
+        &self,
+        id: AccountId,
+        key: Option<&ScramVerifier>,
+        password: Zeroizing<String>,
+    ) {
+        if let Err(error) = self.book.complete(id, key, password).await {
+            tracing::warn!(account = %id, %error, "the keys that a proved password lacks could not be kept: calls and other mechanisms wait for them");
+        }
     }
 
     /// Takes as long over a password that was refused as over one that is held against some account's key alone.
@@ -87,7 +96,7 @@ impl Authenticator {
     ) -> Result<Option<Vec<u8>>, Denied> {
         let turn = tokio::time::timeout(PATIENCE, self.derivations.acquire()).await;
         // Others may have failed while this one waited.
-        if let Some(wait) = self.throttle.wait(name, origin.ip, Instant::now()) {
+        if let Some(wait) = self.throttle.guesses().wait(name, origin.ip, Instant::now()) {
             return Err(Denied::Throttled(wait));
         }
         let Ok(Ok(_turn)) = turn else { return Ok(None) };

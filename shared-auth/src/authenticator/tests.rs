@@ -86,12 +86,26 @@ async fn scram(
     hash: ScramHash,
     channel: &Channel,
 ) -> Result<Identity, Denied> {
-    let authenticator = &house.auth.authenticator;
+    let (last, expected) = last_of_scram(house, name, password, hash, channel).await?;
+    let server_final = last.server_final().to_owned();
+    let identity = house.auth.authenticator.verify(Proof::Scram(last), XMPP).await?;
+    assert_eq!(server_final, expected);
+    Ok(identity)
+}
+
+/// Its last message, and what the server is to say to it.
+async fn last_of_scram(
+    house: &House,
+    name: &str,
+    password: &str,
+    hash: ScramHash,
+    channel: &Channel,
+) -> Result<(ScramFinal, String), Denied> {
     let plus = if channel.bindings.is_empty() { Plus::No } else { Plus::Yes };
     let gs2 = if plus == Plus::Yes { "p=tls-exporter,," } else { "n,," };
     let bare = format!("n={name},r=clientnonce");
     let start = ScramStart::parse(format!("{gs2}{bare}").as_bytes(), hash, plus, channel)?;
-    let exchange = authenticator.begin_scram(start, "example.org", XMPP).await?;
+    let exchange = house.auth.authenticator.begin_scram(start, "example.org", XMPP).await?;
     let first = exchange.server_first().to_owned();
     let field = |index: usize| first.split(',').nth(index).unwrap()[2..].to_owned();
     let salt = STANDARD.decode(field(1)).unwrap();
@@ -104,11 +118,7 @@ async fn scram(
     let proof: Vec<u8> = client_key.iter().zip(signature).map(|(k, s)| k ^ s).collect();
     let last = exchange.finish(format!("{without_proof},p={}", STANDARD.encode(proof)).as_bytes())?;
     let server_key = hash::scram_hmac(hash, &salted, b"Server Key");
-    let expected = format!("v={}", STANDARD.encode(hash::scram_hmac(hash, &server_key, signed.as_bytes())));
-    let server_final = last.server_final().to_owned();
-    let identity = authenticator.verify(Proof::Scram(last), XMPP).await?;
-    assert_eq!(server_final, expected);
-    Ok(identity)
+    Ok((last, format!("v={}", STANDARD.encode(hash::scram_hmac(hash, &server_key, signed.as_bytes())))))
 }
 
 #[tokio::test]

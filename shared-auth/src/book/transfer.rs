@@ -7,6 +7,7 @@
 
 use shared_model::{AccountEvent, AccountId};
 use shared_store::{Credentials, ScramHash, ScramVerifier};
+use zeroize::Zeroizing;
 
 use super::{AccountBook, BookError, LEAST_ITERATIONS, NewAccount};
 use crate::authenticator::has_ha1;
@@ -48,25 +49,46 @@ impl AccountBook {
         Ok(taken)
     }
 
-    /// Makes the HA1s that a password lacks which was just proved by this key, or of which a lost key sealed some; `password` is
-    /// prepared. An account that changed meanwhile is left as it is.
+    /// Makes what a main password lacks that was just proved by its HA1, or by this key: the HA1s, also where a lost key sealed some, and
+    /// the verifiers of the hashes that there are none of. `password` is prepared. An account that changed meanwhile is left as it is.
     pub(crate) async fn complete(
         &self,
         id: AccountId,
-        key: &ScramVerifier,
-        password: &str,
+        key: Option<&ScramVerifier>,
+        password: Zeroizing<String>,
     ) -> Result<(), BookError> {
         let account = self.read(id).await?;
-        let Credentials { scram, realm, .. } = &account.credentials;
-        if has_ha1(&account, &self.keys) || !scram.contains(key) {
+        if key.is_some_and(|key| !account.credentials.scram.contains(key)) {
             return Ok(());
         }
-        let owner = Owner { account: id, user: account.aor.local(), realm };
-        let made = password::sealed_ha1s(password, &owner, &self.keys);
-        self.change(account, |account| account.credentials.ha1 = made.into()).await?;
+        let made = (!has_ha1(&account, &self.keys)).then(|| {
+            let Credentials { realm, .. } = &account.credentials;
+            let owner = Owner { account: id, user: account.aor.local(), realm };
+            password::sealed_ha1s(&password, &owner, &self.keys)
+        });
+        let (lacking, iterations) = (lacking(&account.credentials), self.iterations);
+        let derive = move || {
+            let of =
+                |hash| password::scram_verifier(hash, password.as_bytes(), &hash::random::<16>(), iterations);
+            lacking.into_iter().map(of).collect::<Vec<_>>()
+        };
+        let verifiers = tokio::task::spawn_blocking(derive).await.unwrap_or_default();
+        self.change(account, |account| {
+            account.credentials.scram.extend(verifiers);
+            if let Some(made) = made {
+                account.credentials.ha1 = made.into();
+            }
+        })
+        .await?;
         self.tell(AccountEvent::Changed { account: id }).await;
         Ok(())
     }
+}
+
+/// The hashes of SCRAM for which nothing is kept of a password.
+pub(crate) fn lacking(credentials: &Credentials) -> Vec<ScramHash> {
+    let is_lacking = |hash: &ScramHash| !credentials.scram.iter().any(|known| known.hash == *hash);
+    [ScramHash::Sha512, ScramHash::Sha256, ScramHash::Sha1].into_iter().filter(is_lacking).collect()
 }
 
 /// Whether a verifier is one: its keys have the length of its hash, and its rounds are a bearable number.

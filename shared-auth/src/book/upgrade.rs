@@ -34,8 +34,7 @@ impl AccountBook {
         }
         let mut account = self.read(who.account).await?;
         let Some(credentials) = proved(&mut account, who) else { return Ok(Vec::new()) };
-        let is_lacking = |hash: &ScramHash| !credentials.scram.iter().any(|known| known.hash == *hash);
-        Ok([ScramHash::Sha512, ScramHash::Sha256, ScramHash::Sha1].into_iter().filter(is_lacking).collect())
+        Ok(super::lacking(credentials))
     }
 
     /// Says what the client is to compute with.

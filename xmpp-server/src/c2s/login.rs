@@ -9,7 +9,7 @@ mod proven;
 
 use std::net::SocketAddr;
 
-use shared_auth::Identity;
+use shared_auth::{Identity, Tried};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -54,6 +54,7 @@ pub(super) struct Connection<'a> {
     framer: Framer,
     pub(super) negotiation: Negotiation,
     exchange: Option<Exchange>,
+    tried: Tried,
     registration: Registration,
     identity: Option<Identity>,
     /// What is to be done before the success.
@@ -87,6 +88,7 @@ impl<'a> Connection<'a> {
             framer: Framer::new(limits),
             negotiation: Negotiation::new(Offer::default()),
             exchange: None,
+            tried: Tried::default(),
             registration: Registration::default(),
             identity: None,
             upgrades: None,
@@ -286,7 +288,8 @@ impl<'a> Connection<'a> {
 
     async fn step(&mut self, text: &str) -> Result<Option<Wish>, StreamError> {
         let Some(exchange) = self.exchange.take() else { return Err(StreamCondition::NotAuthorized.into()) };
-        let step = self.server.admission.turn(Stage::Proof, exchange.step(self.server, text)).await;
+        let step = exchange.step(self.server, text, &mut self.tried);
+        let step = self.server.admission.turn(Stage::Proof, step).await;
         let crowded = StreamError::because(StreamCondition::ResourceConstraint, CROWDED);
         match step.map_err(|_| crowded)? {
             Step::Challenge(exchange, text) => {

@@ -13,7 +13,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use shared_auth::{
     Channel, Denied, FastStart, Ht, Identity, OnWire, Origin, Plus, Proof, ScramExchange, ScramHash,
-    ScramStart,
+    ScramStart, Tried,
 };
 use shared_model::Protocol;
 use xmpp_core::Jid;
@@ -147,21 +147,21 @@ impl Exchange {
         Self { state, channel, origin, domain }
     }
 
-    /// Takes a response.
-    pub(crate) async fn step(self, server: &Server, text: &str) -> Step {
+    /// Takes a response; `tried` is what failed on the stream before.
+    pub(crate) async fn step(self, server: &Server, text: &str, tried: &mut Tried) -> Step {
         let Ok(message) = STANDARD.decode(text) else { return Step::Failed(SaslFailure::IncorrectEncoding) };
-        match self.advance(server, &message).await {
+        match self.advance(server, &message, tried).await {
             Ok(step) => step,
             Err(denied) => Step::Failed(failure(&denied)),
         }
     }
 
-    async fn advance(self, server: &Server, message: &[u8]) -> Result<Step, Denied> {
+    async fn advance(self, server: &Server, message: &[u8], tried: &mut Tried) -> Result<Step, Denied> {
         let authenticator = &server.auth.authenticator;
         match self.state {
             State::Plain => {
                 let proof = parse_plain(message, &self.domain)?;
-                Ok(Step::Proven(authenticator.verify(proof, self.origin).await?, None, None))
+                Ok(Step::Proven(authenticator.verify_on(proof, self.origin, tried).await?, None, None))
             }
             // What a guest says of itself is looked at by nobody (XEP-0175 §3).
             State::Anonymous => server
@@ -203,7 +203,7 @@ impl Exchange {
             State::ScramLast(exchange) => {
                 let last = exchange.finish(message)?;
                 let answer = STANDARD.encode(last.server_final());
-                let identity = authenticator.verify(Proof::Scram(last), self.origin).await?;
+                let identity = authenticator.verify_on(Proof::Scram(last), self.origin, tried).await?;
                 Ok(Step::Proven(identity, Some(answer), None))
             }
             State::Fast { ht, binding, client, invalidate } => {

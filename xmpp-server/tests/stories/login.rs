@@ -57,6 +57,23 @@ async fn scram_is_bound_to_its_connection() {
     client.expect(&["<failure"]).await; // the offer of -PLUS was cut out on the way
 }
 
+/// RFC 6120 §6.4.5: a client that falls back from one mechanism to the next with the same mistake is not slowed sooner than others.
+#[tokio::test]
+async fn who_tries_every_mechanism_of_a_stream_has_made_one_mistake() {
+    let served = serve().await;
+    for _ in 0..6 {
+        let mut client = Client::connect(&served).await;
+        client.open().await;
+        for mechanism in ["SCRAM-SHA-512", "SCRAM-SHA-256", "SCRAM-SHA-1"] {
+            let outcome = scram(&mut client, mechanism, "n,,", b"mistake").await;
+            assert!(outcome.contains("<not-authorized"), "{outcome}");
+        }
+        client.send(&sasl("auth", " mechanism='PLAIN'", "\0alice\0mistake")).await;
+        client.expect(&["<failure", "<not-authorized"]).await;
+    }
+    Client::login(&served, "alice", "a").await;
+}
+
 #[tokio::test]
 async fn what_comes_behind_starttls_is_refused_but_for_white_space() {
     let served = serve().await;

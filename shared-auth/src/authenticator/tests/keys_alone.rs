@@ -22,15 +22,19 @@ async fn a_password_of_which_scram_alone_has_keys_opens_every_door_once_it_is_ty
         let challenge = authenticator.challenges("example.org", false, super::LOCALHOST).remove(0);
         authenticator.verify(Proof::Digest(answer(&challenge, "dave", "pencil", 1)), SIP).await
     };
-    assert_eq!(by_digest().await, Err(Denied::WrongProof), "there is nothing to compare with");
+    let by_scram = async |hash| scram(&house, "dave", "pencil", hash, &Channel::default()).await;
+    assert_eq!(by_digest().await, Err(Denied::NoKey), "there is nothing to compare with");
+    assert_eq!(by_scram(ScramHash::Sha256).await, Err(Denied::NoKey));
     assert_eq!(authenticator.verify(plain("dave", "wrong"), XMPP).await, Err(Denied::WrongProof));
     assert_eq!(authenticator.verify(plain("dave+PHONE", "pencil"), XMPP).await, Err(Denied::WrongProof));
-    assert_eq!(by_digest().await, Err(Denied::WrongProof), "a wrong password makes nothing");
+    assert_eq!(by_digest().await, Err(Denied::NoKey), "a wrong password makes nothing");
     let proved = authenticator.verify(plain("dave", "pencil"), XMPP).await.unwrap();
     assert_eq!((proved.account, proved.how, &proved.app), (dave, How::Plain, &None));
     assert!(house.auth.book.is_main(&proved, "pencil").await.unwrap());
     assert!(by_digest().await.is_ok());
-    assert!(scram(&house, "dave", "pencil", ScramHash::Sha1, &Channel::default()).await.is_ok());
+    for hash in [ScramHash::Sha1, ScramHash::Sha256, ScramHash::Sha512] {
+        assert!(by_scram(hash).await.is_ok(), "{hash:?}");
+    }
     assert_eq!(authenticator.verify(plain("dave", "wrong"), XMPP).await, Err(Denied::WrongProof));
 }
 
@@ -76,4 +80,57 @@ async fn who_never_had_a_turn_has_not_guessed() {
     assert!(authenticator.verify(plain("dave", "pencil"), from(100)).await.is_ok());
     let guesser = authenticator.verify(plain("wonder", "pencil"), from(100)).await;
     assert!(matches!(guesser, Err(Denied::Throttled(_))), "{guesser:?}");
+}
+
+#[tokio::test]
+async fn who_lacks_a_key_has_not_guessed_and_nobody_hears_that() {
+    let house = house().await;
+    moved(&house).await;
+    let authenticator = &house.auth.authenticator;
+    let wire = |said: Result<Identity, Denied>| match said.unwrap_err().on_wire() {
+        OnWire::TryLater(_) => "later",
+        OnWire::Refused => "refused",
+        other => panic!("{other:?}"),
+    };
+    let is_slowed = |name: &str| authenticator.slowed_accounts().of(&[name]).is_some();
+    // A telephone and a client with the right password, on and on: they sound as somebody's who is not there.
+    let mut heard = [Vec::new(), Vec::new()];
+    for (name, heard) in ["dave", "nobody"].into_iter().zip(&mut heard) {
+        for _ in 0..8 {
+            let challenge = authenticator.challenges("example.org", false, LOCALHOST).remove(0);
+            let proof = Proof::Digest(answer(&challenge, name, "pencil", 1));
+            heard.push(wire(authenticator.verify(proof, SIP).await));
+            heard.push(wire(scram(&house, name, "pencil", ScramHash::Sha256, &Channel::default()).await));
+        }
+        heard.push(wire(authenticator.verify(plain(name, "wrong"), XMPP).await));
+    }
+    assert_eq!(heard[0], heard[1]);
+    assert!(heard[0].contains(&"refused") && heard[0].ends_with(&["later", "later"]), "{heard:?}");
+    assert!(is_slowed("nobody@example.org") && !is_slowed("dave@example.org"), "nothing was guessed");
+    // Guesses meanwhile are counted, and the right password is heard until they are too many.
+    let by_key = async || scram(&house, "dave", "pencil", ScramHash::Sha1, &Channel::default()).await;
+    assert!(by_key().await.is_ok());
+    for _ in 0..12 {
+        assert!(authenticator.verify(plain("dave", "wrong"), XMPP).await.is_err());
+    }
+    assert!(is_slowed("dave@example.org"));
+    assert!(matches!(by_key().await, Err(Denied::Throttled(_))));
+}
+
+/// What an account has by an earlier sign-in is not all that another mechanism needs.
+#[tokio::test]
+async fn keys_of_scram_that_an_account_lacks_are_made_of_a_password_that_is_typed() {
+    let house = house().await;
+    let id = moved(&house).await;
+    let authenticator = &house.auth.authenticator;
+    let proved = authenticator.verify(plain("dave", "pencil"), XMPP).await.unwrap();
+    assert_eq!(house.auth.book.lacking(&proved).await.unwrap(), []);
+    // As it was before the other hashes were made along with the HA1s.
+    let mut account = authenticator.cache.store().by_id(id).await.unwrap().unwrap();
+    account.credentials.scram.retain(|key| key.hash == ScramHash::Sha1);
+    authenticator.cache.store().update(&account).await.unwrap();
+    authenticator.cache.clear();
+    assert_eq!(house.auth.book.lacking(&proved).await.unwrap().len(), 2);
+    assert_eq!(authenticator.verify(plain("dave", "pencil"), XMPP).await.unwrap().account, id);
+    assert_eq!(house.auth.book.lacking(&proved).await.unwrap(), []);
 }
