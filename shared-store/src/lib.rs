@@ -154,7 +154,9 @@ pub enum StoreError {
     #[error("a file is missing, as in sqlite:///var/lib/cusax/cusax.db")]
     NoFile,
     /// The database was written by a newer release.
-    #[error("the database has schema version {found}, and this release knows {known}")]
+    #[error(
+        "the database has schema version {found}, and this release knows {known}: start the newer release that wrote it, or bring back the backup of before"
+    )]
     NewerSchema {
         /// The database's version.
         found: i64,

@@ -108,7 +108,7 @@ async fn migrates_from_every_version_and_refuses_a_newer_one() {
         assert_eq!(kept, (version > 0).then(|| b"v".to_vec()));
         sqlx::query("INSERT INTO schema_version (version) VALUES (99)").execute(&mut conn).await.unwrap();
         let newer = open(&folder.url()).await.err();
-        assert_eq!(newer, Some(StoreError::NewerSchema { found: 99, known: 4 }));
+        assert_eq!(newer, Some(StoreError::NewerSchema { found: 99, known: 5 }));
     }
 }
 
