@@ -124,6 +124,10 @@ pub const NODE_CONFIG: &str = "http://jabber.org/protocol/pubsub#node_config";
 pub const PUBLISH_OPTIONS: &str = "http://jabber.org/protocol/pubsub#publish-options";
 /// Entity capabilities (XEP-0115).
 pub const CAPS: &str = "http://jabber.org/protocol/caps";
+/// XEP-0390.
+pub const CAPS2: &str = "urn:xmpp:caps";
+/// XEP-0300.
+pub const HASHES: &str = "urn:xmpp:hashes:2";
 /// Private storage (XEP-0049).
 pub const PRIVATE: &str = "jabber:iq:private";
 /// Client state (XEP-0352).

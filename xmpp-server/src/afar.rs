@@ -90,7 +90,7 @@ impl Afar {
 pub(crate) async fn presence(server: &Server, account: &Jid, stanza: &Stanza) {
     let Some(from) = stanza.from.clone().filter(|from| !from.is_bare()) else { return };
     let account = account.to_bare();
-    let caps = stanza.find("c", ns::CAPS).as_ref().and_then(Caps::parse);
+    let caps = Caps::of(stanza);
     let Some(caps) = caps.filter(|_| stanza.type_.is_none()) else {
         if matches!(stanza.type_.as_deref(), None | Some("unavailable" | "error")) {
             server.afar.forget(account.as_str(), &from);
@@ -148,13 +148,20 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
+    use xmpp_core::payload::caps::Edition;
+
     use super::*;
 
     #[test]
     fn knows_who_wants_what_until_they_go() {
         let afar = Afar::default();
         let jid = |text: &str| text.parse::<Jid>().unwrap();
-        let caps = |ver: &str| Caps { node: "n".into(), ver: ver.into(), hash: "sha-1".into() };
+        let caps = |ver: &str| Caps {
+            edition: Edition::First,
+            node: "n".into(),
+            ver: ver.into(),
+            hash: "sha-1".into(),
+        };
         let notify: Notify = Arc::new(["urn:mood".to_owned()].into());
         assert!(afar.note("a@x", &jid("b@y/1"), caps("1"), &notify));
         assert!(afar.note("a@x", &jid("b@y/2"), caps("1"), &Notify::default()));

@@ -33,7 +33,7 @@ const STREAMS: &[Spec] = &[
     Spec::xep(386, "1.1.0").complete(),
     crate::csi::SPEC,
     Spec::xep(115, "1.6.0").complete(),
-    Spec::xep(390, "0.3.2").note("of the server; clients are asked by XEP-0115"),
+    Spec::xep(390, "0.3.2").complete().note("without what is optional: caps optimization, gratuitous capabilities"),
     Spec::xep(478, "0.2.0").complete(),
     Spec::xep(203, "2.0").complete(),
     Spec::xep(249, "1.2").complete(),

@@ -1,15 +1,19 @@
-//! Entity capabilities — XEP-0115 1.6.0, sections 4 (syntax), 5.1 (what is hashed); XEP-0390 0.3.2, section 4.1.
+//! Entity capabilities — XEP-0115 1.6.0, sections 4 (syntax), 5.1 (what is hashed); XEP-0390 0.3.2, sections 4.1 (what is hashed), 4.3 (its node),
+//! 5.4 (syntax).
 //!
-//! In    a `disco#info` answer. Out the string whose hash names it; hashing is the caller's.
+//! In    `<c/>` of a presence; a `disco#info` answer. Out what to ask for, and the string whose hash names the answer; hashing is the caller's.
 
 use super::form::Form;
 use crate::ns;
+use crate::stanza::Stanza;
 use crate::xml::Element;
 
 /// What a client says of itself in its presence.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Caps {
-    /// The software, a URI.
+    /// By which rules it was hashed.
+    pub edition: Edition,
+    /// The software, a URI; that of the namespace by XEP-0390.
     pub node: String,
     /// The hash, in base64.
     pub ver: String,
@@ -17,11 +21,60 @@ pub struct Caps {
     pub hash: String,
 }
 
+/// Of two ways to hash the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Edition {
+    /// XEP-0115.
+    First,
+    /// XEP-0390.
+    Second,
+}
+
 impl Caps {
-    /// Reads `<c/>`; those without algorithm are of a time before hashes (§3).
-    pub fn parse(c: &Element) -> Option<Self> {
+    /// What a presence says, by XEP-0390 if it says both: what is kept by XEP-0115 is not to be taken then (XEP-0390 §7.2).
+    pub fn of(presence: &Stanza) -> Option<Self> {
+        let second = presence.find("c", ns::CAPS2).as_ref().and_then(Self::second);
+        second.or_else(|| presence.find("c", ns::CAPS).as_ref().and_then(Self::first))
+    }
+
+    /// Those without algorithm are of a time before hashes (XEP-0115 §3).
+    fn first(c: &Element) -> Option<Self> {
         let attribute = |name: &str| c.attribute(name).filter(|value| !value.is_empty()).map(str::to_owned);
-        Some(Self { node: attribute("node")?, ver: attribute("ver")?, hash: attribute("hash")? })
+        let (node, ver, hash) = (attribute("node")?, attribute("ver")?, attribute("hash")?);
+        Some(Self { edition: Edition::First, node, ver, hash })
+    }
+
+    /// The hash that is wanted most, or any: it can be asked for, if not checked.
+    fn second(c: &Element) -> Option<Self> {
+        let rank =
+            |hash: &Self| WANTED.iter().position(|wanted| *wanted == hash.hash).unwrap_or(WANTED.len());
+        let hashes = c.children().filter(|child| child.is("hash", ns::HASHES)).filter_map(|child| {
+            let (ver, hash) = (child.text().trim().to_owned(), child.attribute("algo")?.to_owned());
+            let node = ns::CAPS2.to_owned();
+            (!ver.is_empty() && !hash.is_empty()).then_some(Self {
+                edition: Edition::Second,
+                node,
+                ver,
+                hash,
+            })
+        });
+        hashes.min_by_key(rank)
+    }
+
+    /// The node by which it is asked for (XEP-0115 §6.2, XEP-0390 §4.3).
+    pub fn asked_by(&self) -> String {
+        match self.edition {
+            Edition::First => format!("{}#{}", self.node, self.ver),
+            Edition::Second => format!("{}#{}.{}", self.node, self.hash, self.ver),
+        }
+    }
+
+    /// The string whose hash it is, for this answer.
+    pub fn input(&self, info: &Element) -> Option<String> {
+        match self.edition {
+            Edition::First => verification_string(info),
+            Edition::Second => hash_input(info),
+        }
     }
 }
 
@@ -64,8 +117,21 @@ pub fn verification_string(info: &Element) -> Option<String> {
     Some(entries.fold(String::new(), |string, entry| string + &entry + "<"))
 }
 
-/// XEP-0390 §4.1: the same, with separators that no text can hold.
-pub fn hash_input(info: &Element) -> String {
+/// XEP-0390 §4.1: the same, with separators that no text can hold. `None` for an answer with anything else in it, or with a form that is
+/// none of XEP-0068.
+pub fn hash_input(info: &Element) -> Option<String> {
+    let is_sound = |child: &Element| match Form::parse(child) {
+        Some(form) => {
+            let is_table =
+                child.children().any(|part| part.is("reported", ns::FORM) || part.is("item", ns::FORM));
+            form.value("FORM_TYPE").is_some() && !is_table
+        }
+        None => child.is("identity", ns::DISCO_INFO) || child.is("feature", ns::DISCO_INFO),
+    };
+    if !info.children().all(is_sound) {
+        return None;
+    }
+    let language = info.attribute("xml:lang").unwrap_or_default();
     let children = |name: &'static str| info.children().filter(move |c| c.is(name, ns::DISCO_INFO));
     let text = |element: &Element, name: &str| element.attribute(name).unwrap_or_default().to_owned();
     let mut features: Vec<String> = children("feature").map(|f| text(f, "var") + "\u{1f}").collect();
@@ -74,7 +140,10 @@ pub fn hash_input(info: &Element) -> String {
         .map(|i| {
             ["category", "type", "xml:lang", "name"]
                 .iter()
-                .map(|name| text(i, name) + "\u{1f}")
+                .map(|name| match *name {
+                    "xml:lang" => i.attribute(name).unwrap_or(language).to_owned() + "\u{1f}",
+                    name => text(i, name) + "\u{1f}",
+                })
                 .collect::<String>()
                 + "\u{1e}"
         })
@@ -98,8 +167,11 @@ pub fn hash_input(info: &Element) -> String {
         })
         .collect();
     forms.sort();
-    features.concat() + "\u{1c}" + &identities.concat() + "\u{1c}" + &forms.concat() + "\u{1c}"
+    Some(features.concat() + "\u{1c}" + &identities.concat() + "\u{1c}" + &forms.concat() + "\u{1c}")
 }
+
+/// Algorithms of XEP-0300 that are asked for, the first that there is.
+const WANTED: [&str; 4] = ["sha-256", "sha3-256", "sha-512", "sha3-512"];
 
 #[cfg(test)]
 mod tests {

@@ -4,11 +4,8 @@
 //! Errors an account says nothing to strangers (§8): `service-unavailable`, as if it were not there; an unknown node is
 //!       `item-not-found`.
 
-use aws_lc_rs::digest;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use shared_model::Spec;
-use xmpp_core::payload::caps::hash_input;
+use xmpp_core::payload::caps::{hash_input, verification_string};
 use xmpp_core::payload::disco::{Info, items};
 use xmpp_core::payload::form::{Field, Form};
 use xmpp_core::stream::limits::StreamLimits;
@@ -73,7 +70,8 @@ fn server_info(server: &Server) -> Info {
         _ => true,
     };
     let features = FEATURES.iter().flat_map(|feature| feature.server).copied().filter(is_there);
-    let mut features: Vec<&str> = features.chain(["msgoffline", ns::CAPS, ns::STANZA_ID]).collect();
+    let mut features: Vec<&str> =
+        features.chain(["msgoffline", ns::CAPS, ns::CAPS2, ns::STANZA_ID]).collect();
     features.sort_unstable();
     features.dedup();
     let mut forms = Vec::new();
@@ -94,19 +92,30 @@ fn server_info(server: &Server) -> Info {
 pub(crate) fn about(server: &Server) -> Vec<Element> {
     let info = server_info(server).to_element(None);
     let limits = StreamLimits { bytes: server.config.stanza_bytes as u64, idle: 0 };
-    let sha256 = STANDARD.encode(digest::digest(&digest::SHA256, hash_input(&info).as_bytes()));
-    let caps2 = Element::new("c", "urn:xmpp:caps")
-        .child(Element::new("hash", "urn:xmpp:hashes:2").with("algo", "sha-256").text_node(sha256));
-    let caps = crate::caps::hash(&info, "sha-1")
+    let hash = |input: Option<String>, algorithm: &str| crate::caps::hash(&input?, algorithm);
+    // XEP-0300 §8 has these two for everybody.
+    let hashes = ["sha-256", "sha3-256"].into_iter().filter_map(|algorithm| {
+        let ver = hash(hash_input(&info), algorithm)?;
+        Some(Element::new("hash", ns::HASHES).with("algo", algorithm).text_node(ver))
+    });
+    let caps2 = Element::new("c", ns::CAPS2).children_from(hashes);
+    let caps = hash(verification_string(&info), "sha-1")
         .map(|ver| Element::new("c", ns::CAPS).with("hash", "sha-1").with("node", NODE).with("ver", ver));
     caps.into_iter().chain([caps2]).chain(limits.to_element()).collect()
 }
 
-/// Whether a node is the server's own, by the name that its capabilities have (XEP-0115 §6.2).
+/// Whether a node is the server's own, by a name that its capabilities have (XEP-0115 §6.2, XEP-0390 §4.3).
 fn is_own_node(server: &Server, node: &str) -> bool {
-    let about = server.about.get().into_iter().flatten();
-    let ver = about.filter(|c| c.is("c", ns::CAPS)).find_map(|c| c.attribute("ver"));
-    ver.is_some_and(|ver| node == format!("{NODE}#{ver}"))
+    server.about.get().into_iter().flatten().any(|c| {
+        if c.is("c", ns::CAPS) {
+            return c.attribute("ver").is_some_and(|ver| node == format!("{NODE}#{ver}"));
+        }
+        let mut hashes = c.children().filter(|_| c.is("c", ns::CAPS2));
+        hashes.any(|hash| {
+            let algorithm = hash.attribute("algo").unwrap_or_default();
+            node == format!("{}#{algorithm}.{}", ns::CAPS2, hash.text())
+        })
+    })
 }
 
 /// The name of this software.

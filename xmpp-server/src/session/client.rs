@@ -299,8 +299,7 @@ impl<'a> Client<'a> {
 
     /// XEP-0115 §6.2, XEP-0163 §4.3: learns what the client wants to hear of, and sends the last of it.
     async fn look_at_caps(&mut self, presence: &Stanza, is_initial: bool) {
-        let caps = presence.find("c", ns::CAPS).as_ref().and_then(Caps::parse);
-        let Some(caps) = caps else { return };
+        let Some(caps) = Caps::of(presence) else { return };
         if is_initial {
             self.given_last = Notify::default();
         }

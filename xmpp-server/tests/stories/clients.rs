@@ -217,6 +217,19 @@ async fn the_server_names_itself_in_its_features() {
     assert!(info.contains(&format!("node='urn:cusax#{ver}'")), "{info}");
     let wrong = "<query xmlns='http://jabber.org/protocol/disco#info' node='urn:cusax#x'/>";
     assert!(client.ask("get", DOMAIN, wrong).await.contains("item-not-found"));
+    // XEP-0390 §5.5: by each hash of the new kind, too.
+    let hashes: Vec<&str> = features.split("<hash ").skip(1).collect();
+    assert_eq!(hashes.len(), 2, "{features}");
+    for hash in hashes {
+        let algorithm = hash.split("algo='").nth(1).unwrap().split('\'').next().unwrap();
+        let ver = hash.split(['>', '<']).nth(1).unwrap();
+        let node = format!("urn:xmpp:caps#{algorithm}.{ver}");
+        let info = format!("<query xmlns='http://jabber.org/protocol/disco#info' node='{node}'/>");
+        let info = client.ask("get", DOMAIN, &info).await;
+        assert!(info.contains(&node) && info.contains("var='urn:xmpp:caps'"), "{info}");
+        let wrong = format!("<query xmlns='http://jabber.org/protocol/disco#info' node='{node}x'/>");
+        assert!(client.ask("get", DOMAIN, &wrong).await.contains("item-not-found"));
+    }
 }
 
 #[tokio::test]

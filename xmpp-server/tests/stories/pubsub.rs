@@ -424,6 +424,32 @@ async fn the_last_of_a_node_comes_once_and_with_its_time() {
     other.expect(&["<event", "urn:one"]).await;
 }
 
+/// XEP-0390 §5.4, §5.5: a client that says what it is capable of in the new way alone.
+#[tokio::test]
+async fn who_is_known_by_the_new_hash_alone_hears_of_what_it_wants() {
+    let served = serve().await;
+    let mut alice = Client::online(&served, "alice", "a").await;
+    assert!(alice.ask("set", "", &pubsub(&publish("urn:mood", "1", "glad"))).await.contains("type='result'"));
+    let presence = "<presence><c xmlns='urn:xmpp:caps'><hash xmlns='urn:xmpp:hashes:2' algo='sha-256'>\
+                    5x7+9z59bSRkpHbwW8MtIS+HgKDOu2HIkThxedYNxII=</hash></c></presence>";
+    let mut other = Client::login(&served, "alice", "b").await;
+    other.send(presence).await;
+    let node = "urn:xmpp:caps#sha-256.5x7+9z59bSRkpHbwW8MtIS+HgKDOu2HIkThxedYNxII=";
+    let question = other.expect(&["disco#info", &format!("node='{node}'")]).await;
+    let id = crate::common::attribute(&question, "iq", "id");
+    other
+        .send(&format!(
+            "<iq type='result' id='{id}' to='{DOMAIN}'><query xmlns='http://jabber.org/protocol/disco#info' node='{node}'>\
+             <identity category='client' type='pc' name='x'/><feature var='urn:mood+notify'/></query></iq>"
+        ))
+        .await;
+    other.expect(&["<event", "glad"]).await;
+    // What was checked is known of the next one like it, which is not asked.
+    let mut third = Client::login(&served, "alice", "c").await;
+    third.send(presence).await;
+    third.expect(&["<event", "glad"]).await;
+}
+
 #[tokio::test]
 async fn who_waits_for_an_owner_asks_once() {
     let served = serve().await;
