@@ -26,6 +26,7 @@ pub const SPECS: &[Spec] = &[
     Spec::rfc(3325).note("the focus identifies callers by P-Asserted-Identity"),
     Spec::rfc(3326).note("Reason in the focus's BYE"),
     Spec::rfc(3389).note("comfort noise is accepted, with its level and without its spectrum"),
+    Spec::rfc(3311).note("taken with offers and without; sent without, to refresh"),
     Spec::rfc(3515).note("REFER to invite and to remove; what became of it is told"),
     Spec::rfc(3550).note("plain RTP; sender and receiver reports of sound and pictures by one clock"),
     Spec::rfc(3551).note("PCMU, PCMA, G722, and L16 at 8 and 16 kHz"),

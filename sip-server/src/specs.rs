@@ -7,8 +7,12 @@ use crate::{features, push, reg_event, registrar, stir, trunks};
 /// Every document, with how much of it is there.
 pub const SPECS: &[Spec] = &[
     Spec::rfc(3261).note("registrar, stateful forking proxy, UAS core; no S/MIME, redirects passed back"),
+    Spec::rfc(3262).note("PRACKs pass along the dialog, a relay takes their offers and answers; RAck counts what a trunk asked for twice (§7.2)"),
     Spec::rfc(3263).note("NAPTR, SRV, A and AAAA; the next target on 503, silence and refusal; no SCTP"),
     Spec::rfc(3264).note("audio of the focus"),
+    Spec::rfc(3311).note("passed along the dialog, a relay takes its offers and answers; it refreshes the session"),
+    Spec::rfc(3515).note("passed between devices and to the focus, for calls elsewhere by proof alone; none from strangers beside a dialog"),
+    Spec::rfc(3891).note("passed; at a contact that nobody but us can reach, the device of the dialog that it names"),
     Spec::rfc(3581).complete(),
     Spec::rfc(3966).note("tel URIs are read and compared (§4), global and local numbers by a plan"),
     Spec::rfc(6116)
@@ -24,6 +28,7 @@ pub const SPECS: &[Spec] = &[
     crate::sips::SIPS,
     Spec::rfc(5923).note("alias over TLS by certificate, over TCP by policy"),
     Spec::rfc(6026).complete(),
+    Spec::rfc(6141).note("re-INVITEs pass along the dialog, and one that fails ends nothing; a relay keeps the offer that was refused until the next"),
     Spec::rfc(7118).note("server; we do not call browsers up"),
     Spec::rfc(8489).note("Binding requests on SIP's UDP ports, without authentication"),
     Spec::rfc(8760).note("SHA-512-256, SHA-256 and MD5 challenges in a configured order"),

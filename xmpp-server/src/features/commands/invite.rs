@@ -21,8 +21,8 @@ use super::{Outcome, Stop};
 use crate::server::Server;
 
 /// XEP-0401.
-pub(in crate::features) const SPEC: Spec =
-    Spec::xep(401, "0.6.0").note("a name in an invitation is not held for whom it is for");
+pub(in crate::features) const SPEC: Spec = Spec::xep(401, "0.6.0")
+    .note("a name in an invitation is not reserved (§6.2): whoever registers first has it");
 
 /// Who may invite, and where invitations lead.
 pub struct Invitations {
