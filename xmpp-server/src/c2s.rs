@@ -31,7 +31,7 @@ use crate::session;
 use binding::Binding;
 pub(crate) use binding::{is_welcome, tls_of, xmpp_names};
 use login::{Connection, Proven};
-pub use sasl::ScramName;
+pub use sasl::{PlainFor, ScramName};
 pub(crate) use upgrade::SPEC as UPGRADES;
 
 /// When TLS begins.

@@ -8,7 +8,7 @@ use shared_runtime::config::{Key, duration};
 use xmpp_core::payload::mam::Otherwise;
 
 use crate::abusers;
-use crate::c2s::ScramName;
+use crate::c2s::{PlainFor, ScramName};
 use crate::callers::OwnCalls;
 use crate::component::{self, ComponentConfig};
 use crate::guests::{self, GuestsConfig};
@@ -126,6 +126,10 @@ pub struct Config {
     /// the keys of one, often SHA-1, until their password is set anew, and clients take the first that is offered. Default
     /// all.
     pub scram: Vec<ScramName>,
+    /// To which domains clients may send the password itself, over TLS: `always`, or where a `directory` (LDAP) keeps it, which nothing
+    /// else proves. Accounts that came from another server without a key of Digest get one when their password comes so. Default
+    /// `always`.
+    pub plain: PlainFor,
     /// What becomes of an account that has one half alone, chat without calls: `off`, `warn` (it is told when its telephone is
     /// lost, and when it is back) or `enforce` (its sessions end). Default `warn`.
     pub both_or_nothing: BothOrNothing,
@@ -244,6 +248,7 @@ impl Default for Config {
             registrations: 3,
             account_changes: true,
             scram: ScramName::ALL.to_vec(),
+            plain: PlainFor::Always,
             both_or_nothing: BothOrNothing::Warn,
             half_grace: Duration::from_secs(30),
             presence_gate: Duration::ZERO,
@@ -342,6 +347,11 @@ const KEYS: &[Key] = &[
         "xmpp.scram",
         "[\"SHA-512\", \"SHA-256\", \"SHA-1\"]",
         "hashes of SCRAM that are offered; accounts from another server may have the keys of one alone",
+    ),
+    Key::new(
+        "xmpp.plain",
+        "\"always\"",
+        "clients may send the password itself (PLAIN): always, or where a directory (LDAP) keeps it",
     ),
     Key::new(
         "xmpp.both_or_nothing",

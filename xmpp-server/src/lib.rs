@@ -72,7 +72,7 @@ mod undisturbed;
 mod upload;
 mod voicemail;
 
-pub use c2s::ScramName;
+pub use c2s::{PlainFor, ScramName};
 pub use callers::OwnCalls;
 pub use compliance::{ADVANCED_SERVER, Row};
 pub use component::ComponentConfig;

@@ -23,7 +23,6 @@ use tokio::sync::watch;
 use xmpp_core::stream::StreamCondition;
 use xmpp_core::{Element, Jid};
 
-use crate::ScramName;
 use crate::abusers::Abusers;
 use crate::access::EndedPasswords;
 use crate::admission::Admission;
@@ -427,20 +426,6 @@ impl XmppServer {
 }
 
 impl Server {
-    /// Whether tokens of a provider are taken, for some domain: what is offered is offered before one is named.
-    pub(crate) fn takes_tokens(&self) -> bool {
-        self.auth.authenticator.providers().next().is_some()
-    }
-
-    /// The hashes of SCRAM that are offered to a domain: none where a directory keeps its passwords, since a client takes SCRAM if it
-    /// may, and nobody here has what would verify it.
-    pub(crate) fn scram(&self, domain: &str) -> &[ScramName] {
-        match self.auth.authenticator.kept_elsewhere().iter().any(|kept| **kept == *domain) {
-            true => &[],
-            false => &self.config.scram,
-        }
-    }
-
     /// What a domain of this server is, besides that of accounts and that of rooms.
     pub(crate) fn service(&self, domain: &str) -> Option<Target> {
         if domain == self.pubsub_domain {

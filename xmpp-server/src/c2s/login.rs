@@ -21,7 +21,7 @@ use xmpp_core::{ErrorKind, Jid};
 
 use super::binding::Binding;
 use super::register::Registration;
-use super::sasl::{self, Exchange, Step};
+use super::sasl::{self, Exchange, PlainFor, Step};
 use super::upgrade::Upgrades;
 use super::{Io, WRITE_PATIENCE, accept_tls, close, linger};
 use crate::access::Access;
@@ -111,6 +111,7 @@ impl<'a> Connection<'a> {
                 sasl::mechanisms(
                     self.binding.as_ref(),
                     &self.server.config.scram,
+                    true,
                     self.server.takes_tokens(),
                 ),
                 sasl::channel_bindings(self.binding.as_ref()),
@@ -136,6 +137,7 @@ impl<'a> Connection<'a> {
             domain,
             others,
             kept_elsewhere,
+            is_plain_elsewhere: self.server.config.plain == PlainFor::Directory,
             guests,
             starttls,
             require_tls,
@@ -196,9 +198,8 @@ impl<'a> Connection<'a> {
                     Some(Request::Auth { mechanism, initial }) => {
                         let inline = self.negotiation.inline();
                         let who = (self.peer.ip(), self.negotiation.domain());
-                        let (hashes, tokens) = (self.server.scram(who.1), self.server.takes_tokens());
                         let binding = self.binding.as_ref();
-                        let step = Exchange::begin(mechanism, binding, inline, who, hashes, tokens);
+                        let step = Exchange::begin(mechanism, binding, inline, who, self.server);
                         self.exchange = Some(step);
                         match initial {
                             Some(initial) => {

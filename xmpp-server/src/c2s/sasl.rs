@@ -29,6 +29,7 @@ use crate::server::Server;
 pub(crate) fn mechanisms(
     binding: Option<&Binding>,
     hashes: &[ScramName],
+    takes_plain: bool,
     takes_tokens: bool,
 ) -> Vec<&'static str> {
     let is_bindable = binding.is_some_and(|binding| !binding.channel().bindings.is_empty());
@@ -38,11 +39,33 @@ pub(crate) fn mechanisms(
             (is_bindable || *plus == Plus::No) && hashes.iter().any(|name| name.0 == *hash)
         })
         .map(|(name, ..)| *name)
-        .chain(["PLAIN"]);
+        .chain(takes_plain.then_some("PLAIN"));
     let is_certified = binding.is_some_and(|binding| binding.is_certified);
     // RFC 7628 §4: a token in the clear would be anybody's.
     let tokens = (takes_tokens && binding.is_some()).then_some(oauth::NAME);
     is_certified.then_some("EXTERNAL").into_iter().chain(passwords).chain(tokens).collect()
+}
+
+impl Server {
+    /// Whether tokens of a provider are taken, for some domain: what is offered is offered before one is named.
+    pub(crate) fn takes_tokens(&self) -> bool {
+        self.auth.authenticator.providers().next().is_some()
+    }
+
+    /// The hashes of SCRAM that are offered to a domain: none where a directory keeps its passwords, since a client takes SCRAM if it
+    /// may, and nobody here has what would verify it.
+    pub(crate) fn scram(&self, domain: &str) -> &[ScramName] {
+        if self.is_kept_elsewhere(domain) { &[] } else { &self.config.scram }
+    }
+
+    /// Whether the password itself may be sent to a domain.
+    pub(crate) fn takes_plain(&self, domain: &str) -> bool {
+        self.config.plain == PlainFor::Always || self.is_kept_elsewhere(domain)
+    }
+
+    fn is_kept_elsewhere(&self, domain: &str) -> bool {
+        self.auth.authenticator.kept_elsewhere().iter().any(|kept| **kept == *domain)
+    }
 }
 
 /// The mechanisms for tokens, most wanted first: on TLS alone (XEP-0484 §6).
@@ -117,9 +140,10 @@ impl Exchange {
         binding: Option<&Binding>,
         inline: Option<&Inline>,
         (ip, domain): (IpAddr, &str),
-        hashes: &[ScramName],
-        takes_tokens: bool,
+        server: &Server,
     ) -> Self {
+        let mechanisms =
+            || mechanisms(binding, server.scram(domain), server.takes_plain(domain), server.takes_tokens());
         let domain = domain.to_owned();
         let origin = Origin::new(Protocol::Xmpp, ip);
         let fast = inline.and_then(|inline| inline.fast).zip(Ht::parse(mechanism)).zip(binding);
@@ -143,7 +167,7 @@ impl Exchange {
         let scram = SCRAM.iter().find(|(name, ..)| *name == mechanism);
         let state = scram.map_or(State::Plain, |(_, hash, plus)| State::ScramFirst(*hash, *plus));
         let mut channel = binding.map(Binding::channel).unwrap_or_default();
-        channel.mechanisms = mechanisms(binding, hashes, takes_tokens);
+        channel.mechanisms = mechanisms();
         Self { state, channel, origin, domain }
     }
 
@@ -277,6 +301,16 @@ pub(crate) fn upgrades(binding: Option<&Binding>, hashes: &[ScramName]) -> Vec<&
     UPGRADES.iter().filter(|(_, hash)| is_offered(hash)).map(|(task, _)| *task).collect()
 }
 
+/// To which domains a client may send the password itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PlainFor {
+    /// To all.
+    Always,
+    /// To those whose passwords a directory keeps, which nothing else proves.
+    Directory,
+}
+
 /// A hash of SCRAM as operators write it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
 #[serde(try_from = "String")]
@@ -325,15 +359,15 @@ mod tests {
 
     #[test]
     fn offers_plus_only_where_there_is_something_to_bind_to() {
-        assert_eq!(mechanisms(None, &ScramName::ALL, false)[0], "SCRAM-SHA-512");
+        assert_eq!(mechanisms(None, &ScramName::ALL, true, false)[0], "SCRAM-SHA-512");
         let binding = Binding { end_point: vec![1], ..Binding::default() };
-        assert_eq!(mechanisms(Some(&binding), &ScramName::ALL, false)[0], "SCRAM-SHA-512-PLUS");
+        assert_eq!(mechanisms(Some(&binding), &ScramName::ALL, true, false)[0], "SCRAM-SHA-512-PLUS");
         assert_eq!(channel_bindings(Some(&binding)), ["tls-server-end-point"]);
         assert_eq!(fast_mechanisms(Some(&binding)), ["HT-SHA-256-ENDP", "HT-SHA-256-NONE"]);
-        assert_eq!(mechanisms(Some(&binding), &[], true), ["PLAIN", "OAUTHBEARER"]);
-        assert_eq!(mechanisms(None, &[], true), ["PLAIN"]);
+        assert_eq!(mechanisms(Some(&binding), &[], true, true), ["PLAIN", "OAUTHBEARER"]);
+        assert_eq!(mechanisms(None, &[], true, true), ["PLAIN"]);
         let shown = Binding { is_certified: true, ..binding };
-        assert_eq!(mechanisms(Some(&shown), &ScramName::ALL, false)[0], "EXTERNAL");
+        assert_eq!(mechanisms(Some(&shown), &ScramName::ALL, true, false)[0], "EXTERNAL");
         assert!(fast_mechanisms(None).is_empty(), "a token in the clear would be anybody's");
         let names = ["a@x".to_owned(), "b@x/s".to_owned(), "c@elsewhere".to_owned()];
         let who = |names: &[String], authzid: &str, is_own| {

@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use shared_auth::{Keepers, LdapConfig, NewAccount, OidcConfig, Opens, Profile};
 use shared_model::{Aor, BareJid, FoundBy};
-use xmpp_server::{Invitations, InviteLinks};
+use xmpp_server::{Config, Invitations, InviteLinks, PlainFor};
 
 use crate::common::{Client, DOMAIN, Everybody, PASSWORD, ROOMS, Served, Site, serve_site};
 
@@ -159,6 +159,19 @@ async fn a_directory_takes_scram_from_its_own_domain_alone() {
     let offered = async |domain: &str| Client::connect(&served).await.to(domain).open().await;
     let (ours, theirs) = (offered(DOMAIN).await, offered(OTHER).await);
     assert!(ours.contains("<mechanism>SCRAM-SHA-256</mechanism>"), "{ours}");
+    assert!(!theirs.contains("SCRAM-") && theirs.contains("<mechanism>PLAIN</mechanism>"), "{theirs}");
+    // Where the password itself may be sent to a directory alone, its domain is that.
+    let config = Config { plain: PlainFor::Directory, ..Config::default() };
+    let strict = serve_site(Site {
+        others: vec![OTHER],
+        config: Config { s2s: Vec::new(), ..config },
+        ..Site::default()
+    })
+    .await;
+    let _changes = strict.auth.look_outside(DOMAIN, &keepers, &strict.tls, &strict.shutdown).unwrap();
+    let offered = async |domain: &str| Client::connect(&strict).await.to(domain).open().await;
+    let (ours, theirs) = (offered(DOMAIN).await, offered(OTHER).await);
+    assert!(ours.contains("<mechanism>SCRAM-SHA-256</mechanism>") && !ours.contains("PLAIN"), "{ours}");
     assert!(!theirs.contains("SCRAM-") && theirs.contains("<mechanism>PLAIN</mechanism>"), "{theirs}");
     // Who is ours alone there has the password that they had.
     let _bob = bob_of_other(&served).await;

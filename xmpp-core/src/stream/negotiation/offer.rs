@@ -13,6 +13,8 @@ pub struct Offer {
     pub others: Arc<[Box<str>]>,
     /// Domains whose passwords somebody else keeps: SCRAM is offered for no stream to one.
     pub kept_elsewhere: Arc<[Box<str>]>,
+    /// PLAIN is offered for streams to those domains alone.
+    pub is_plain_elsewhere: bool,
     /// STARTTLS is possible.
     pub starttls: bool,
     /// STARTTLS is demanded.
@@ -42,6 +44,8 @@ impl Offer {
         if self.kept_elsewhere.iter().any(|domain| **domain == *self.domain) {
             self.mechanisms.retain(|mechanism| !mechanism.starts_with("SCRAM-"));
             self.upgrades.clear();
+        } else if self.is_plain_elsewhere {
+            self.mechanisms.retain(|mechanism| *mechanism != "PLAIN");
         }
     }
 
