@@ -60,31 +60,22 @@ pub(crate) async fn serve(
     security: Security,
 ) {
     server.metrics.unproven.inc();
-    let deadline = Instant::now() + server.config.login_timeout;
     // In boxes, which are gone when the session begins: it lasts much longer.
-    let login = match security {
-        Security::StartTls => Box::pin(Connection::new(&server, socket, peer, deadline, None).log_in()).await,
-        Security::Outside { is_protected } => {
-            // There is nothing of the TLS connection to bind to here.
-            let binding = is_protected.then(Binding::default);
-            let mut connection = Connection::new(&server, socket, peer, deadline, binding);
-            connection.has_starttls = false;
-            connection.negotiation = Negotiation::new(connection.offer());
-            Box::pin(connection.log_in()).await
+    let login = tokio::select! {
+        biased;
+        login = Box::pin(log_in(&server, socket, (peer, &place), security)) => login,
+        () = place.left() => {
+            server.metrics.refused_connections.inc();
+            None
         }
-        Security::Direct => match accept_tls(&server, socket, deadline).await {
-            Some((io, binding)) => {
-                Box::pin(Connection::new(&server, io, peer, deadline, Some(binding)).log_in()).await
-            }
-            None => None,
-        },
     };
     server.metrics.unproven.dec();
     drop(place);
     match login {
         Some(Proven::Bound(login)) => {
             let span = StreamSpan { stream: &login.stream, account: login.identity.account }.open();
-            session::run(server, *login).instrument(span).await;
+            // In a box as well: what has no session yet needs no room for one.
+            Box::pin(session::run(server, *login).instrument(span)).await;
         }
         Some(Proven::Back(session, takeover)) => {
             let _ = session.send(takeover).await; // it may end at this moment, and the client logs in anew
@@ -93,9 +84,34 @@ pub(crate) async fn serve(
     }
 }
 
+async fn log_in(
+    server: &Server,
+    socket: Box<dyn Io>,
+    who: (SocketAddr, &Place),
+    security: Security,
+) -> Option<Proven> {
+    let deadline = Instant::now() + server.config.login_timeout;
+    match security {
+        Security::StartTls => Connection::new(server, socket, who, deadline, None).log_in().await,
+        Security::Outside { is_protected } => {
+            // There is nothing of the TLS connection to bind to here.
+            let binding = is_protected.then(Binding::default);
+            let mut connection = Connection::new(server, socket, who, deadline, binding);
+            connection.has_starttls = false;
+            connection.negotiation = Negotiation::new(connection.offer());
+            connection.log_in().await
+        }
+        Security::Direct => {
+            let (io, binding) = Box::pin(accept_tls(server, socket, who.1, deadline)).await?;
+            Connection::new(server, io, who, deadline, Some(binding)).log_in().await
+        }
+    }
+}
+
 async fn accept_tls(
     server: &Server,
     socket: impl Io + 'static,
+    place: &Place,
     deadline: Instant,
 ) -> Option<(Box<dyn Io>, Binding)> {
     let hello = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), socket);
@@ -103,7 +119,7 @@ async fn accept_tls(
     // Here are its signature and its key exchange; what follows is cheap, and waits for the client.
     #[expect(clippy::async_yields_async, reason = "the rest has no turn")]
     let begun = async { hello.into_stream(Arc::clone(&server.tls_c2s)) };
-    let stream = server.admission.turn(Stage::Handshake, begun).await;
+    let stream = place.served(server.admission.turn(Stage::Handshake, begun)).await;
     let stream = stream.inspect_err(|_| server.metrics.refused_connections.inc()).ok()?;
     let stream = timeout_at(deadline, stream).await.ok()?.ok()?;
     // RFC 7590 §3.6: an operator can see what protects whom.

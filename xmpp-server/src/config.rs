@@ -45,7 +45,8 @@ pub struct Config {
     /// How long a connection may take until a resource is bound. Default 30 s.
     #[serde(with = "duration")]
     pub login_timeout: Duration,
-    /// Connections that have not proved anything, at once. Default 10000.
+    /// Connections that have not proved anything, at once; above, who waited three seconds for its own client alone goes for who comes.
+    /// Default 10000.
     pub unproven_connections: usize,
     /// Of these, and of those of other servers, as many from one address of IPv4 or one /64 of IPv6; four times as many from its
     /// /24 or /48. Default 500.

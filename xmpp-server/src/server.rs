@@ -225,7 +225,7 @@ impl XmppServer {
             archives_grown: Grown::default(),
             in_order: InOrder::default(),
             ended_passwords: EndedPasswords::default(),
-            half_open: HalfOpen::new(config.unproven_per_network),
+            half_open: HalfOpen::new(config.unproven_per_network, config.unproven_connections),
             admission: Admission::new(),
             halves: Halves::default(),
             on_the_phone: OnThePhone::default(),
@@ -464,11 +464,10 @@ impl Server {
         }
     }
 
-    /// A place for a connection before its login, unless there are as many as there may be, or so many of its network.
+    /// A place for a connection before its login, unless there are as many as there may be and none of them is slow, or so many of
+    /// its network.
     pub(crate) fn admit(&self, ip: IpAddr) -> Option<Place> {
-        let most = i64::try_from(self.config.unproven_connections).unwrap_or(i64::MAX);
-        let is_taken = self.metrics.unproven.get() < most && !self.auth.bans.keeps_out(ip);
-        let place = if is_taken { self.half_open.admit(ip) } else { None };
+        let place = (!self.auth.bans.keeps_out(ip)).then(|| self.half_open.admit(ip)).flatten();
         if place.is_none() {
             self.metrics.refused_connections.inc();
         }

@@ -27,6 +27,7 @@ use super::{Io, WRITE_PATIENCE, accept_tls, close, linger};
 use crate::access::Access;
 use crate::admission::{CROWDED, Stage};
 use crate::guests::Seat;
+use crate::half_open::Place;
 use crate::server::Server;
 use crate::session::{Begin, Login, Success, Takeover, Transport};
 
@@ -48,6 +49,7 @@ pub(super) struct Connection<'a> {
     server: &'a Server,
     io: Box<dyn Io>,
     peer: SocketAddr,
+    place: &'a Place,
     deadline: Instant,
     binding: Option<Binding>,
     pub(super) has_starttls: bool,
@@ -73,7 +75,7 @@ impl<'a> Connection<'a> {
     pub(super) fn new(
         server: &'a Server,
         io: Box<dyn Io>,
-        peer: SocketAddr,
+        (peer, place): (SocketAddr, &'a Place),
         deadline: Instant,
         binding: Option<Binding>,
     ) -> Self {
@@ -82,6 +84,7 @@ impl<'a> Connection<'a> {
             server,
             io,
             peer,
+            place,
             deadline,
             binding,
             has_starttls: true,
@@ -279,7 +282,9 @@ impl<'a> Connection<'a> {
             return false;
         }
         let plain = std::mem::replace(&mut self.io, Box::new(tokio::io::empty()));
-        let Some((io, binding)) = accept_tls(self.server, plain, self.deadline).await else { return false };
+        let Some((io, binding)) = accept_tls(self.server, plain, self.place, self.deadline).await else {
+            return false;
+        };
         self.io = io;
         self.binding = Some(binding);
         let offer = self.offer();
@@ -290,7 +295,7 @@ impl<'a> Connection<'a> {
     async fn step(&mut self, text: &str) -> Result<Option<Wish>, StreamError> {
         let Some(exchange) = self.exchange.take() else { return Err(StreamCondition::NotAuthorized.into()) };
         let step = exchange.step(self.server, text, &mut self.tried);
-        let step = self.server.admission.turn(Stage::Proof, step).await;
+        let step = self.place.served(self.server.admission.turn(Stage::Proof, step)).await;
         let crowded = StreamError::because(StreamCondition::ResourceConstraint, CROWDED);
         match step.map_err(|_| crowded)? {
             Step::Challenge(exchange, text) => {

@@ -146,7 +146,7 @@ impl Federation {
             ways: DashMap::new(),
             offered: DashMap::new(),
             troubles: Troubles::default(),
-            half_open: HalfOpen::new(config.unproven_per_network),
+            half_open: HalfOpen::new(config.unproven_per_network, config.federation.unproven),
             questions: Semaphore::new(MOST_QUESTIONS),
             turns: Turns::default(),
             earlier: Earlier::default(),

@@ -58,6 +58,106 @@ async fn thousands_who_go_no_further_leave_room_for_others() {
     drop(Client::over(&served, socket));
 }
 
+/// As many as this process can open the two ends of, and no room for one more: of some the TLS handshake is half done, of some the header,
+/// and of some a stanza, a byte a second.
+#[test]
+fn ten_thousand_who_are_slow_leave_the_server_serving() {
+    // In a process of its own, which may open as many files as one may.
+    let alone = ["--exact", "--ignored", "--nocapture", "floods::ten_thousand_who_are_slow"];
+    let done = std::process::Command::new(std::env::current_exe().unwrap()).args(alone).output().unwrap();
+    let said = format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    assert!(done.status.success() && said.contains("1 passed"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "the one before runs it in a process of its own"]
+async fn ten_thousand_who_are_slow() {
+    const TRICKLE: &str = "<iq type='set' id='slow'><query xmlns='jabber:iq:register'><username>";
+    let files = shared_runtime::open_files::raise().unwrap_or(u64::MAX);
+    let many = u32::try_from((files.saturating_sub(400) / 2).min(10_000)).unwrap();
+    let config = Config {
+        unproven_connections: many as usize,
+        registration: true,
+        login_timeout: Duration::from_secs(600), // however long it takes to open them all
+        ..Config::default()
+    };
+    let served = serve_with(config, Store::in_memory()).await;
+    let before = resident();
+    let mut trickling = Vec::new();
+    let mut silent = Vec::new();
+    for n in 0..many {
+        let stream = half_open(&served, n).await;
+        if n % 3 == 2 { trickling.push(stream) } else { silent.push(stream) }
+    }
+    all_are_there(&served, many).await;
+    let trickle = tokio::spawn(async move {
+        for byte in TRICKLE.as_bytes().iter().cycle() {
+            for stream in &mut trickling {
+                let _ = stream.write_all(std::slice::from_ref(byte)).await; // it may have been sent away
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    });
+    let full = resident();
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let mut fastest = Duration::MAX;
+    for n in 0..5 {
+        let began = Instant::now();
+        let mut alice = Client::online(&served, "alice", &format!("a{n}")).await;
+        let mut bob = Client::online(&served, "bob", &format!("b{n}")).await;
+        alice.send("<message to='bob@example.org'><body>still here</body></message>").await;
+        bob.expect(&["still here"]).await;
+        fastest = fastest.min(began.elapsed());
+    }
+    assert!(fastest < Duration::from_secs(1), "two logins and a message: {fastest:?}");
+    trickle.abort();
+    drop(silent);
+    all_are_there(&served, 0).await;
+    // Both ends are here. What was freed the allocator keeps, so that it is there for the next ones.
+    let each = (full - before) / i64::from(many);
+    assert!(each < 96 * 1024, "{each} bytes each, while they were there");
+    let peak = resident();
+    let mut again = Vec::new();
+    for n in 0..many / 5 {
+        again.push(half_open(&served, n).await);
+    }
+    all_are_there(&served, many / 5).await;
+    let grown = (resident() - peak) / i64::from(many / 5);
+    assert!(grown < each / 4, "{grown} bytes each are new, of {each}");
+}
+
+/// A connection that goes no further: in the handshake of TLS, in the header, or after it. Twenty-five networks of five addresses.
+async fn half_open(served: &Served, n: u32) -> TcpStream {
+    let from = [127, 66, u8::try_from(n % 25).unwrap(), u8::try_from(1 + n / 25 % 5).unwrap()];
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::from((from, 0))).unwrap();
+    let to = if n.is_multiple_of(3) { served.server.c2s_tls()[0] } else { served.server.c2s()[0] };
+    let mut stream = socket.connect(to).await.unwrap();
+    let said: &[u8] = match n % 3 {
+        // A record of a handshake that says it is 512 bytes long, and the beginning of its ClientHello.
+        0 => b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        1 => b"<?xml version='1.0'?><stream:stream xmlns='jabber:cl",
+        _ => b"<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' to='example.org' version='1.0'>",
+    };
+    stream.write_all(said).await.unwrap();
+    stream
+}
+
+async fn all_are_there(served: &Served, many: u32) {
+    let end = Instant::now() + Duration::from_secs(60);
+    while metric(served, "xmpp_server_unproven_connections") != u64::from(many) {
+        let there = metric(served, "xmpp_server_unproven_connections");
+        assert!(Instant::now() < end, "{there} and not {many}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Bytes of this process in memory.
+fn resident() -> i64 {
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+    pages.split(' ').nth(1).unwrap().parse::<i64>().unwrap() * 4096
+}
+
 /// RFC 6120 §4.9.3.17: for whom there is no room hears so.
 #[tokio::test]
 async fn for_whom_there_is_no_room_is_told_at_once() {
