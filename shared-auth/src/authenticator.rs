@@ -562,6 +562,6 @@ impl Identity {
 }
 
 /// What PLAIN is held against.
-const PLAIN: DigestAlgorithm = DigestAlgorithm::Sha512_256;
+pub(crate) const PLAIN: DigestAlgorithm = DigestAlgorithm::Sha512_256;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -6,11 +6,12 @@
 //! on a page, or another is set.
 
 use shared_model::{AccountEvent, AccountId};
-use shared_store::{Credentials, ScramHash, ScramVerifier};
+use shared_store::{Account, Credentials, ScramHash, ScramVerifier};
+use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use super::{AccountBook, BookError, LEAST_ITERATIONS, NewAccount};
-use crate::authenticator::has_ha1;
+use crate::authenticator::{PLAIN, has_ha1};
 use crate::password::{self, Owner};
 use crate::{AccountCard, hash};
 
@@ -50,7 +51,8 @@ impl AccountBook {
     }
 
     /// Makes what a main password lacks that was just proved by its HA1, or by this key: the HA1s, also where a lost key sealed some, and
-    /// the verifiers of the hashes that there are none of. `password` is prepared. An account that changed meanwhile is left as it is.
+    /// the verifiers of the hashes that there are none of. `password` is prepared. An account that changed meanwhile is left as it is: one
+    /// without the key, or without an HA1 that opens.
     pub(crate) async fn complete(
         &self,
         id: AccountId,
@@ -58,7 +60,11 @@ impl AccountBook {
         password: Zeroizing<String>,
     ) -> Result<(), BookError> {
         let account = self.read(id).await?;
-        if key.is_some_and(|key| !account.credentials.scram.contains(key)) {
+        let is_the_same = match key {
+            Some(key) => account.credentials.scram.contains(key),
+            None => self.fits_ha1(&account, &password),
+        };
+        if !is_the_same {
             return Ok(());
         }
         let made = (!has_ha1(&account, &self.keys)).then(|| {
@@ -82,6 +88,17 @@ impl AccountBook {
         .await?;
         self.tell(AccountEvent::Changed { account: id }).await;
         Ok(())
+    }
+
+    fn fits_ha1(&self, account: &Account, password: &str) -> bool {
+        let mut kept = account.credentials.ha1.iter().filter(|ha1| ha1.algorithm == PLAIN);
+        let parts =
+            [account.aor.local().as_bytes(), account.credentials.realm.as_bytes(), password.as_bytes()];
+        let given = Zeroizing::new(hash::digest_hash(PLAIN, &parts));
+        kept.any(|ha1| {
+            let kept = self.keys.open_sealed(account.id, &ha1.sealed);
+            kept.is_some_and(|kept| kept.ct_eq(&given).into())
+        })
     }
 }
 
