@@ -32,6 +32,8 @@ struct All {
     spots: HashMap<Network, BTreeMap<u64, Arc<Spot>>>,
     many: usize,
     serial: u64,
+    /// Until then nobody is looked for who is slow: there was none.
+    rests: Option<Instant>,
 }
 
 /// A place that is free again when it is dropped.
@@ -91,6 +93,9 @@ impl All {
     /// Makes room; whether somebody is slow enough.
     fn send_away(&mut self) -> bool {
         let now = Instant::now();
+        if self.rests.is_some_and(|until| now < until) {
+            return false;
+        }
         let is_slow = |spot: &Spot| {
             let pace = *spot.pace.lock().unwrap_or_else(PoisonError::into_inner);
             matches!(pace, Pace::Waits(since) if now.saturating_duration_since(since) >= SLOW)
@@ -99,7 +104,10 @@ impl All {
             let (serial, spot) = spots.iter().take(LOOKED_AT).find(|(_, spot)| is_slow(spot))?;
             Some((spots.len(), *wide, *serial, spot))
         });
-        let Some((_, wide, serial, spot)) = slow.max_by_key(|(many, ..)| *many) else { return false };
+        let Some((_, wide, serial, spot)) = slow.max_by_key(|(many, ..)| *many) else {
+            self.rests = Some(now + REST);
+            return false;
+        };
         spot.leave.notify_one();
         // Its narrow network is told by its place, which is on its way out.
         self.remove(wide, serial)
@@ -119,7 +127,7 @@ impl All {
 impl Place {
     /// Ends when the room is wanted for another.
     pub(crate) async fn left(&self) {
-        self.set(Pace::Waits(Instant::now()));
+        self.listens();
         self.spot.leave.notified().await;
     }
 
@@ -129,6 +137,13 @@ impl Place {
         let done = work.await;
         self.set(Pace::Waits(Instant::now()));
         done
+    }
+
+    fn listens(&self) {
+        let mut pace = self.spot.pace.lock().unwrap_or_else(PoisonError::into_inner);
+        if *pace == Pace::Deaf {
+            *pace = Pace::Waits(Instant::now());
+        }
     }
 
     fn set(&self, pace: Pace) {
@@ -163,6 +178,8 @@ fn networks(ip: IpAddr) -> [Network; 2] {
 const WIDER: usize = 4;
 /// How long a client may be waited for where others want its place: longer than words are on their way.
 const SLOW: Duration = Duration::from_secs(3);
+/// Between two looks for who is slow that find nobody, lest who is refused costs more than who is let in.
+const REST: Duration = Duration::from_millis(100);
 /// Of each network's oldest.
 const LOOKED_AT: usize = 8;
 

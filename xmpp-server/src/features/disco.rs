@@ -91,11 +91,13 @@ fn server_info(server: &Server) -> Info {
 /// The server's capabilities for its stream features (XEP-0115 §6.3, XEP-0390 §5.2), and its limits (XEP-0478 §3).
 pub(crate) fn about(server: &Server) -> Vec<Element> {
     let info = server_info(server).to_element(None);
+    // XEP-0390 §4.1: the language of our streams is that of what is said in them.
+    let spoken = info.clone().with("xml:lang", LANGUAGE);
     let limits = StreamLimits { bytes: server.config.stanza_bytes as u64, idle: 0 };
     let hash = |input: Option<String>, algorithm: &str| crate::caps::hash(&input?, algorithm);
     // XEP-0300 §8 has these two for everybody.
     let hashes = ["sha-256", "sha3-256"].into_iter().filter_map(|algorithm| {
-        let ver = hash(hash_input(&info), algorithm)?;
+        let ver = hash(hash_input(&spoken), algorithm)?;
         Some(Element::new("hash", ns::HASHES).with("algo", algorithm).text_node(ver))
     });
     let caps2 = Element::new("c", ns::CAPS2).children_from(hashes);
@@ -118,6 +120,8 @@ fn is_own_node(server: &Server, node: &str) -> bool {
     })
 }
 
+/// As the headers of our streams say.
+const LANGUAGE: &str = "en";
 /// The name of this software.
 const NODE: &str = "urn:cusax";
 

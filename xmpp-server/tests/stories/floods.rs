@@ -213,7 +213,7 @@ async fn a_herd_is_let_in_and_who_is_in_is_served_meanwhile() {
         one.await.unwrap();
     }
     // Behind so many, and not behind the whole herd.
-    assert!(fault.most() <= 20, "{} asked the store at once", fault.most());
+    assert!(fault.most() <= 40, "{} asked the store at once", fault.most());
     let took = began.elapsed();
     assert!(waited * 3 < took, "alice waited {waited:?}, and all were in after {took:?}");
 }
