@@ -26,7 +26,7 @@ impl Awaited {
         Waiting { awaited: self, aor, woken }
     }
 
-    /// Something was bound to an AOR.
+    /// Something was bound to an AOR, or is gone.
     pub(crate) fn tell(&self, aor: &Aor) {
         if let Some(waiting) = self.0.get(aor) {
             waiting.send_replace(());

@@ -68,7 +68,12 @@ async fn end(server: &Server, account: AccountId) -> Result<(), StoreError> {
         }
     };
     match aor {
-        Some(aor) => unbind(server, &aor, account, |_| true).await,
+        Some(aor) => {
+            unbind(server, &aor, account, |_| true).await?;
+            // Who watches it may not any more, be it that nothing was bound.
+            server.awaited.tell(&aor);
+            Ok(())
+        }
         None => Ok(()),
     }
 }
@@ -155,6 +160,7 @@ async fn unbind(
     for binding in server.store.bindings.commit(aor, &update, now).await?.removed {
         tell_unbound(server, &binding);
     }
+    server.awaited.tell(aor);
     Ok(())
 }
 

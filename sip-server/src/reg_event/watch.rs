@@ -3,7 +3,7 @@
 //! In    that something was bound or is gone; a SUBSCRIBE that refreshes, fetches or ends; answers to NOTIFYs; the clock.
 //! Out   NOTIFYs, one at a time.
 //! State the view that was told last. What changes meanwhile is one change, so that there is no queue.
-//! Errors a NOTIFY that finds nobody, or is answered 481 or its like, ends it (§4.2.2).
+//! Errors a NOTIFY that finds nobody, or is answered 481 or its like, ends it (§4.2.2); so does the end of its account.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -98,6 +98,9 @@ impl Watch {
         let mut changes = server.awaited.wait(self.aor.clone());
         loop {
             if self.notifying.is_none() && self.is_due(Instant::now()) {
+                if is_forbidden(&server, &self.aor).await {
+                    return self.end("rejected", inbox).await;
+                }
                 self.tell().await;
             }
             if self.is_last && self.notifying.is_none() {
@@ -230,6 +233,12 @@ impl Watch {
         self.told = None;
         response
     }
+}
+
+/// RFC 6665 §4.1.3: whether the account is gone, or may not log in any more. A store that does not answer forbids nothing.
+async fn is_forbidden(server: &Server, aor: &Aor) -> bool {
+    let card = server.auth.directory.by_aor(aor).await;
+    card.is_ok_and(|card| !card.is_some_and(|card| card.enabled))
 }
 
 /// The answer to a NOTIFY. Cancel safe.

@@ -205,3 +205,18 @@ async fn who_watches_is_told_that_the_service_stops() {
     let late = watcher.ask(subscribe(&watcher, &bob(), "3600"), PASSWORD).await;
     assert_eq!((late.status(), late.value(Name::RetryAfter)), (503, Some("5")));
 }
+
+/// RFC 3680 §5.1, RFC 6665 §4.1.3: what an administrator takes away is told as what a phone takes away.
+#[tokio::test]
+async fn who_watches_hears_what_a_new_password_ends_and_that_the_account_ends() {
+    let served = serve_with(quick()).await;
+    let (watcher, _desk) = (Phone::new("bob", &served).await, Phone::registered("bob", &served).await);
+    begin(&watcher, &bob(), "3600").await;
+    let aor = shared_model::Aor::new("bob", crate::common::DOMAIN).unwrap();
+    let account = served.auth.directory.by_aor(&aor).await.unwrap().unwrap().account;
+    served.auth.book.set_password(account, "another horse").await.unwrap();
+    has(&notified(&watcher).await, &["state=\"partial\"", "state=\"terminated\" event=\"unregistered\""]);
+    served.auth.book.set_enabled(account, false).await.unwrap();
+    let last = notified(&watcher).await;
+    assert_eq!(last.value(Name::SubscriptionState), Some("terminated;reason=rejected"));
+}
