@@ -18,7 +18,8 @@ pub enum MayRing {
 pub enum CalledBy<'a> {
     /// Nobody who is known here.
     Unknown,
-    /// Somebody of this service whom the callee is not to know (RFC 3323): a block of theirs holds, and they are a stranger else.
+    /// Somebody of this service whom the callee is not to know (RFC 3323), or whom a stranger says to be: a block of theirs holds, and they are a
+    /// stranger else.
     Hidden(&'a BareJid),
     /// Somebody of this service.
     Shown(&'a BareJid),

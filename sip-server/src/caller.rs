@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use shared_auth::{AccountCard, Identity, Origin};
-use shared_model::{AccountId, Aor, Protocol, idn};
+use shared_model::{AccountId, Aor, BareJid, Protocol, idn};
 use sip_core::header::{AuthParams, Name, NameAddr};
 use sip_core::{Message, Uri};
 use sip_endpoint::{Flow, Transport};
@@ -85,6 +85,12 @@ pub(crate) fn is_unproved(server: &Server, request: &Message, flow: &Flow) -> bo
 fn sender(request: &Message) -> Option<Uri<'_>> {
     let from = NameAddr::parse(request.value(Name::From).unwrap_or_default())?;
     Uri::parse(from.uri)
+}
+
+/// The address that a request says it is from, as the chat half has addresses; it proves nothing.
+pub(crate) fn claimed(request: &Message) -> Option<BareJid> {
+    let from = sender(request)?;
+    BareJid::new(&from.user_unescaped(), from.host).ok()
 }
 
 fn claims_ours(server: &Server, from: Option<&Uri<'_>>) -> bool {

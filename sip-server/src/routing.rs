@@ -360,8 +360,10 @@ async fn find(
         None => vouched_caller(server, request, flow),
     };
     let is_anonymous = privacy::is_anonymous(request);
+    // Nobody gains by the name of somebody who is blocked.
+    let claimed = caller::claimed(request);
     let called_by = match caller.as_ref().map(|caller| &caller.jid).or(vouched.as_ref()) {
-        None => CalledBy::Unknown,
+        None => claimed.as_ref().map_or(CalledBy::Unknown, CalledBy::Hidden),
         Some(jid) if is_anonymous => CalledBy::Hidden(jid),
         Some(jid) => CalledBy::Shown(jid),
     };

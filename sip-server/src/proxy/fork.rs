@@ -229,10 +229,11 @@ impl Forwarding<'_> {
                     self.context.close(&mut actions);
                 }
                 Woken::LateDevice => {
+                    let was_waited_for = self.bucket.is_waiting();
                     let is_started = Box::pin(self.start_late(&mut groups)).await;
                     groups.append(&mut self.later);
-                    if is_started && !patience.is_ending() {
-                        // Who was waited for has all the time that a phone has to ring.
+                    if is_started && was_waited_for && !patience.is_ending() {
+                        // Who was waited for has all the time that a phone has to ring; who comes by itself has what is left.
                         patience.round(Instant::now());
                     }
                 }

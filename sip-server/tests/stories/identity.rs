@@ -182,6 +182,16 @@ async fn a_stranger_shows_nobody_of_ours_in_any_scheme_or_script_or_by_an_older_
     stranger.expect("486").await;
 }
 
+#[tokio::test]
+async fn a_stranger_by_the_name_of_somebody_who_is_blocked_rings_nothing() {
+    let served = serve().await;
+    let (_bob, stranger) = (Phone::registered("bob", &served).await, Phone::new("outside", &served).await);
+    let mut call = nameless(&stranger, "bob");
+    call.set(Name::From, "<sip:carol.chat@Evil.example>;tag=1");
+    stranger.send(&call).await;
+    stranger.expect("603").await;
+}
+
 /// RFC 3325 §5: what a trusted peer asserts of our people counts here, and what is at their expense takes their proof.
 #[tokio::test]
 async fn a_trusted_peer_is_believed_about_our_people() {
