@@ -17,13 +17,14 @@
 //! Errors stanza errors, sent back through the same rules; an error is never answered.
 
 use std::cmp::Reverse;
+use std::sync::Arc;
 
 use xmpp_core::payload::roster::Change;
 use xmpp_core::{ErrorKind, Jid, Kind, Stanza, StanzaError, ns};
 
 use crate::features::{carbons, not_now, store_failed};
 use crate::offline::{Came, Offline, Stage};
-use crate::router::{Kept, Sent, Session};
+use crate::router::{Among, Kept, Sent, Session};
 use crate::server::Server;
 use crate::session::Given;
 use crate::{
@@ -166,7 +167,7 @@ pub(crate) fn tell(server: &Server, stanza: &Stanza, error: &StanzaError) {
             server.router.send_anyway(to, &answer);
             if features::carbons::is_eligible(stanza) {
                 // XEP-0280 §6.1: or the other devices show what was refused as sent.
-                features::carbons::copy_received(&server.router, to, &answer, std::slice::from_ref(to));
+                features::carbons::copy_received(&server.router, to, &answer, std::slice::from_ref(to), None);
             }
         }
         Some(_) => leave(server, answer),
@@ -285,19 +286,22 @@ pub(crate) fn is_for_nobody(server: &Server, to: &Jid, message: &Stanza) -> bool
 /// A message that is archived where it is to be, to a local account (§8.5).
 pub(crate) async fn deliver_message(server: &Server, to: &Jid, message: Stanza) {
     push::notify(server, to, &message);
+    let among = if to.is_bare() { None } else { Among::of(&server.router, to.bare_str(), &message) };
     let sent = match server.router.unready(to) {
         Some(session) if session.is_to_be_given() && Offline::is_kept(&message) => {
             put_behind(server, &session, &message).await
         }
-        Some(session) if session.is_detached => hand(server, &session, &message).await,
+        Some(session) if session.is_detached => hand(server, &session, &message, among.as_ref()).await,
         _ if to.is_bare() => Sent::No,
-        _ => server.router.send(to, &message),
+        _ => server.router.send_among(to, &message, among.as_ref()),
     };
     if sent == Sent::Yes {
         if message.is_type("groupchat") {
             push::notify_occupant(server, to, &message);
         }
-        return carbons::copy_received(&server.router, to, &message, std::slice::from_ref(to)); // §8.5.3.1
+        let got = std::slice::from_ref(to);
+        carbons::copy_received(&server.router, to, &message, got, among.as_ref()); // §8.5.3.1
+        return given_among(server, to, among).await;
     }
     to_account_message(server, to, message).await;
 }
@@ -320,32 +324,47 @@ async fn to_account_message(server: &Server, to: &Jid, message: Stanza) {
     let highest = willing.iter().map(|session| session.priority).max();
     let is_headline = type_ == "headline";
     let chosen = willing.into_iter().filter(|s| is_headline || Some(s.priority) == highest);
+    let among = Among::of(&server.router, bare, &message);
     let (away, here): (Vec<&Session>, Vec<&Session>) = chosen.partition(|session| session.is_detached);
-    let mut got: Vec<Jid> =
-        here.iter().filter(|s| s.push(&message) == Sent::Yes).map(|session| session.jid.clone()).collect();
+    let mut got: Vec<Jid> = here
+        .iter()
+        .filter(|s| s.push_among(&message, among.as_ref()) == Sent::Yes)
+        .map(|session| session.jid.clone())
+        .collect();
     for session in away {
         let sent = match got.is_empty() {
-            true => hand(server, session, &message).await,
-            false => session.push(&message),
+            true => hand(server, session, &message, among.as_ref()).await,
+            false => session.push_among(&message, among.as_ref()),
         };
         got.extend((sent == Sent::Yes).then(|| session.jid.clone()));
     }
-    carbons::copy_received(&server.router, to, &message, &got);
-    if got.is_empty() && !is_headline {
+    carbons::copy_received(&server.router, to, &message, &got, among.as_ref());
+    if !got.is_empty() {
+        return given_among(server, to, among).await;
+    }
+    if !is_headline {
         put_by(server, to, &[Kept { stanza: message, came: Came::now() }]).await;
         // Somebody may have come online since we looked, and have been given what waited before this.
         give_to_willing(server, to).await;
     }
 }
 
+/// Those whom a message was given have their copies. Whoever ended meanwhile left it to us.
+async fn given_among(server: &Server, to: &Jid, among: Option<Arc<Among>>) {
+    if let Some(kept) = among.and_then(Among::left) {
+        put_by(server, &to.to_bare(), &[kept]).await;
+        give_to_willing(server, to).await;
+    }
+}
+
 /// Puts a message into the outbox of a session without connection: on disk first, if it must be.
-async fn hand(server: &Server, session: &Session, message: &Stanza) -> Sent {
+async fn hand(server: &Server, session: &Session, message: &Stanza, among: Option<&Arc<Among>>) -> Sent {
     let owner = session.jid.bare_str();
     if !must_be_stored(message, owner) {
-        return session.push(message);
+        return session.push_among(message, among);
     }
     let ids = stored(server, session, message, Stage::InOutbox).await;
-    let Some(id) = ids.first() else { return session.push(message) };
+    let Some(id) = ids.first() else { return session.push_among(message, among) };
     if session.push_stored(message, id) == Sent::No {
         // The session ended meanwhile, and the message waits.
         server.offline.wait_again(owner, &ids);

@@ -9,14 +9,13 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use bytes::Bytes;
 use dashmap::DashMap;
 use shared_model::AccountId;
 use tokio::sync::mpsc;
 use xmpp_core::payload::blocking::BlockList;
 use xmpp_core::payload::mam::Preferences;
 use xmpp_core::stream::{StreamCondition, StreamError};
-use xmpp_core::{Jid, Kind, Stanza};
+use xmpp_core::{Jid, Stanza};
 
 use crate::access::Access;
 use crate::blocking::is_exempt;
@@ -25,62 +24,11 @@ use crate::csi;
 use crate::offline::Came;
 use crate::session::NOT_WHOLE;
 
-/// What a session's writer gets.
-#[derive(Debug)]
-pub(crate) struct Outgoing {
-    /// Ready for the wire.
-    pub(crate) bytes: Bytes,
-    pub(crate) what: What,
-}
+mod among;
+mod outgoing;
 
-/// What becomes of something when the client does not get it.
-#[derive(Debug)]
-pub(crate) enum What {
-    /// Words of the stream itself. They are not stanzas, and nobody counts them.
-    Words,
-    /// `<enabled/>`: from here on stanzas are counted (XEP-0198 §4).
-    Enabled,
-    /// A stanza that is of the moment.
-    Fleeting,
-    /// A stanza of the moment that can wait while nobody looks (XEP-0352); a later one under the same name takes its place.
-    Deferrable(String),
-    /// The last words of the stream: what is behind them is not written.
-    End,
-    /// Somebody looks: nothing waits any more.
-    Wake,
-    /// Acks are still owed: who writes may ask for them.
-    Nudge,
-    /// A stanza that somebody waits for, or that goes elsewhere.
-    Kept(Box<Kept>),
-    /// A message that waited under this id. It is forgotten when the client has it.
-    Waited(String),
-    /// A message for a client without connection, which waits under this id, too. It is forgotten when the client has it.
-    Stored(Box<Stanza>, String),
-}
-
-/// A stanza that somebody waits for, and when it came.
-#[derive(Debug, Clone)]
-pub(crate) struct Kept {
-    pub(crate) stanza: Stanza,
-    pub(crate) came: Came,
-}
-
-impl What {
-    /// The id under which a message waits.
-    pub(crate) fn waits_as(self) -> Option<String> {
-        match self {
-            Self::Waited(id) | Self::Stored(_, id) => Some(id),
-            _ => None,
-        }
-    }
-}
-
-impl Outgoing {
-    /// Words of the stream itself.
-    pub(crate) fn words(text: String) -> Self {
-        Self { bytes: text.into(), what: What::Words }
-    }
-}
+pub(crate) use among::Among;
+pub(crate) use outgoing::{Kept, Outgoing, What, is_kept};
 
 /// What ends a session from outside.
 pub(crate) type End = tokio::sync::watch::Sender<Option<StreamError>>;
@@ -306,6 +254,11 @@ impl Router {
         self.sessions.get(bare).map(|sessions| sessions.clone()).unwrap_or_default()
     }
 
+    /// Whether an account has more than one.
+    pub(crate) fn has_several(&self, bare: &str) -> bool {
+        self.sessions.get(bare).is_some_and(|sessions| sessions.len() > 1)
+    }
+
     /// How many sessions there are.
     pub(crate) fn len(&self) -> usize {
         self.sessions.iter().map(|entry| entry.value().len()).sum()
@@ -313,7 +266,15 @@ impl Router {
 
     /// Sends to one full JID, if its account does not block the sender.
     pub(crate) fn send(&self, to: &Jid, stanza: &Stanza) -> Sent {
-        self.with(to, |session| if session.blocks(stanza) { Sent::No } else { session.push(stanza) })
+        self.send_among(to, stanza, None)
+    }
+
+    /// The same of what other sessions of the account get, too.
+    pub(crate) fn send_among(&self, to: &Jid, stanza: &Stanza, among: Option<&Arc<Among>>) -> Sent {
+        self.with(to, |session| match session.blocks(stanza) {
+            true => Sent::No,
+            false => session.push_among(stanza, among),
+        })
     }
 
     /// Sends to one full JID what its account is told in the name of whomever they block.
@@ -323,7 +284,7 @@ impl Router {
 
     /// Sends to one full JID what nobody misses when the client does not get it.
     pub(crate) fn send_copy(&self, to: &Jid, stanza: &Stanza) -> Sent {
-        self.with(to, |session| session.push_copy(stanza))
+        self.with(to, |session| session.push_copy(stanza, None))
     }
 
     /// Puts something into the outbox of a full JID, where it lies in the map: nothing waits there.
@@ -472,22 +433,26 @@ impl Session {
         !self.personal.blocked.is_empty() && stanza.from.as_ref().is_some_and(is_blocked)
     }
 
-    /// Puts a copy into the outbox, which nobody misses when the client does not get it.
-    pub(crate) fn push_copy(&self, stanza: &Stanza) -> Sent {
-        let name = self.is_inactive.then(|| csi::can_wait(stanza)).flatten();
-        let what = name.map_or(What::Fleeting, What::Deferrable);
+    /// Puts a copy into the outbox, which nobody misses when the client does not get it, if it is no copy of what others have, too.
+    pub(crate) fn push_copy(&self, stanza: &Stanza, among: Option<&Arc<Among>>) -> Sent {
+        let what = match (self.is_inactive.then(|| csi::can_wait(stanza)).flatten(), among) {
+            (Some(name), _) => What::Deferrable(name),
+            (None, Some(among)) => What::Copied(Arc::clone(among)),
+            (None, None) => What::Fleeting,
+        };
         self.put(Outgoing { bytes: stanza.to_bytes(), what })
     }
 
     /// Puts a stanza into the outbox. What the client does not get of it goes elsewhere, or back.
     pub(crate) fn push(&self, stanza: &Stanza) -> Sent {
-        let is_kept = match stanza.kind {
-            Kind::Message => !stanza.is_type("error") && !stanza.is_type("groupchat"),
-            Kind::Iq => stanza.is_type("get") || stanza.is_type("set"),
-            Kind::Presence => false,
-        };
-        let what = match (is_kept, self.is_inactive.then(|| csi::can_wait(stanza)).flatten()) {
+        self.push_among(stanza, None)
+    }
+
+    /// The same of what other sessions of the account get, too.
+    pub(crate) fn push_among(&self, stanza: &Stanza, among: Option<&Arc<Among>>) -> Sent {
+        let what = match (is_kept(stanza), self.is_inactive.then(|| csi::can_wait(stanza)).flatten()) {
             (_, Some(name)) => What::Deferrable(name),
+            (true, None) if let Some(among) = among => What::Shared(Arc::clone(among)),
             (true, None) => What::Kept(Box::new(Kept { stanza: stanza.clone(), came: Came::now() })),
             (false, None) => What::Fleeting,
         };

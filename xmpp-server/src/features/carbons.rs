@@ -4,15 +4,18 @@
 //!
 //! In    a message that a local user sent, or that was delivered to some of their resources.
 //! Out   `<sent/>` or `<received/>` around it, for each enabled resource but those concerned.
-//! State a mark at the session, lost with it. A copy that a client does not get is gone: the message itself is elsewhere.
+//! State a mark at the session, lost with it. A copy that a client does not get is gone, if another has the message.
 //! Errors `not-allowed` for somebody else's carbons. What may not be copied passes unchanged.
 //! Not here: errors are copied whatever they answer, so that `urn:xmpp:carbons:rules:0` is not claimed.
+
+use std::sync::Arc;
 
 use shared_model::Spec;
 use xmpp_core::payload::forward;
 use xmpp_core::{Element, ErrorKind, Jid, Kind, Stanza, ns};
 
 use super::{Answer, Answered, Feature, Request};
+use crate::router::Among;
 use crate::router::Router;
 use crate::server::Server;
 
@@ -40,12 +43,18 @@ fn answer(server: &Server, request: &Request) -> Answered {
 pub(crate) fn copy_sent(router: &Router, sender: &Jid, message: &Stanza) {
     let is_to_self = message.to.as_ref().is_some_and(|to| to.bare_str() == sender.bare_str());
     if !is_to_self {
-        copy(router, sender, message, "sent", |resource| resource == sender);
+        copy(router, sender, message, ("sent", None), |resource| resource == sender);
     }
 }
 
-/// §7: copies for the recipient's resources that did not get it.
-pub(crate) fn copy_received(router: &Router, user: &Jid, message: &Stanza, got: &[Jid]) {
+/// §7: copies for the recipient's resources that did not get it, of what those that `got` it have, too.
+pub(crate) fn copy_received(
+    router: &Router,
+    user: &Jid,
+    message: &Stanza,
+    got: &[Jid],
+    among: Option<&Arc<Among>>,
+) {
     let is_private = |from: &Jid| {
         message.find("x", ns::MUC_USER).is_some_and(|x| x.get("invite").is_none()) && !from.is_bare()
     };
@@ -53,10 +62,17 @@ pub(crate) fn copy_received(router: &Router, user: &Jid, message: &Stanza, got: 
         return; // §6.1: the room sends it to every client that is inside
     }
     let sender = message.from.as_ref();
-    copy(router, user, message, "received", |resource| got.contains(resource) || Some(resource) == sender);
+    let knows = |resource: &Jid| got.contains(resource) || Some(resource) == sender;
+    copy(router, user, message, ("received", among), knows);
 }
 
-fn copy(router: &Router, user: &Jid, message: &Stanza, direction: &str, knows: impl Fn(&Jid) -> bool) {
+fn copy(
+    router: &Router,
+    user: &Jid,
+    message: &Stanza,
+    (direction, among): (&str, Option<&Arc<Among>>),
+    knows: impl Fn(&Jid) -> bool,
+) {
     let sessions = router.sessions(user.bare_str());
     let mut wanting =
         sessions.iter().filter(|session| session.wants_carbons && !knows(&session.jid)).peekable();
@@ -67,7 +83,7 @@ fn copy(router: &Router, user: &Jid, message: &Stanza, direction: &str, knows: i
     let carbon = Stanza::new(Kind::Message, message.type_.as_deref()).with_raw(content);
     let from = user.to_bare();
     for session in wanting {
-        session.push_copy(&carbon.clone().addressed(Some(&from), Some(&session.jid)));
+        session.push_copy(&carbon.clone().addressed(Some(&from), Some(&session.jid)), among);
     }
 }
 

@@ -134,7 +134,7 @@ impl Managed {
     /// Takes an ack: what it sets free is done.
     pub(super) async fn acknowledge(&self, server: &Arc<Server>, jid: &Jid, h: u32) -> Result<(), TooHigh> {
         let free = self.unacked.lock().unwrap_or_else(PoisonError::into_inner).acknowledge(h)?;
-        let waited: Vec<String> = free.into_iter().filter_map(|it| it.what.waits_as()).collect();
+        let waited: Vec<String> = free.into_iter().filter_map(|it| it.what.had()).collect();
         if !waited.is_empty() {
             given(server, jid, &waited).await;
         }

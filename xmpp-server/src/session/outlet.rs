@@ -24,7 +24,7 @@ use super::undelivered;
 use crate::Config;
 use crate::c2s::{Io, WRITE_PATIENCE};
 use crate::offline::{self, Came, Stage};
-use crate::router::{End, Kept, Outgoing, What};
+use crate::router::{End, Outgoing, What};
 use crate::server::Server;
 use crate::{push, route};
 
@@ -208,7 +208,7 @@ impl Outlet {
 
     /// What is left of the batch reached the socket, and nobody counts it.
     async fn written(&mut self, server: &Arc<Server>, user: &Jid) {
-        let waited: Vec<String> = self.batch.drain(..).filter_map(|it| it.what.waits_as()).collect();
+        let waited: Vec<String> = self.batch.drain(..).filter_map(|it| it.what.had()).collect();
         if !waited.is_empty() {
             given(server, user, &waited).await;
         }
@@ -274,7 +274,8 @@ impl Outlet {
         self.defer();
         self.count();
         // Of what nobody counts, that is kept which goes elsewhere.
-        self.batch.retain(|it| matches!(it.what, What::Kept(_) | What::Waited(_) | What::Stored(..)));
+        let goes = |what: &What| matches!(what, What::Kept(_) | What::Shared(_) | What::Copied(_));
+        self.batch.retain(|it| goes(&it.what) || matches!(it.what, What::Waited(_) | What::Stored(..)));
         self.unacked.lock().unwrap_or_else(PoisonError::into_inner).len() <= self.most
     }
 
@@ -300,10 +301,13 @@ impl Outlet {
         {
             let unacked = self.unacked.lock().unwrap_or_else(PoisonError::into_inner);
             for (at, waiting) in unacked.waiting().enumerate().skip(self.looked_at) {
-                if let What::Kept(kept) = &waiting.what
-                    && route::must_be_stored(&kept.stanza, owner)
-                {
-                    found.push((at, Kept::clone(kept)));
+                let kept = match &waiting.what {
+                    What::Kept(kept) => kept,
+                    What::Shared(among) => among.kept(),
+                    _ => continue,
+                };
+                if route::must_be_stored(&kept.stanza, owner) {
+                    found.push((at, kept.clone()));
                 }
             }
             all = unacked.len();
@@ -361,6 +365,7 @@ impl Outlet {
             match outgoing.what {
                 What::Kept(kept) if kept.stanza.kind == Kind::Message => messages.push(*kept),
                 What::Kept(kept) => undelivered(server, &kept.stanza).await,
+                What::Shared(among) | What::Copied(among) => messages.extend(among.left()),
                 _ => {}
             }
         }
@@ -380,6 +385,7 @@ impl Outlet {
 fn message_of(outgoing: &Outgoing) -> Option<&Stanza> {
     match &outgoing.what {
         What::Kept(kept) => Some(&kept.stanza),
+        What::Shared(among) => Some(&among.kept().stanza),
         What::Stored(stanza, _) => Some(&**stanza),
         _ => None,
     }

@@ -132,6 +132,80 @@ async fn what_was_not_acked_goes_to_another_resource_or_waits_or_comes_back() {
     again.expect_nothing().await;
 }
 
+/// Bob's phone, which acknowledges nothing; and what he has beside it.
+async fn phone_and_desk(served: &Served) -> (Client, Client) {
+    let mut phone = Client::online(served, "bob", "phone").await;
+    phone.manage().await;
+    let mut desk = Client::online(served, "bob", "desk").await;
+    phone.expect(&["<presence", "bob@example.org/desk"]).await;
+    desk.send("<iq type='set' id='c'><enable xmlns='urn:xmpp:carbons:2'/></iq>").await;
+    desk.expect(&["id='c'"]).await;
+    (phone, desk)
+}
+
+/// Loses the phone, and waits until nobody waits for it any more.
+async fn lose(alice: &mut Client, phone: Client) {
+    alice
+        .send("<iq type='get' id='v' to='bob@example.org/phone'><query xmlns='jabber:iq:version'/></iq>")
+        .await;
+    drop(phone);
+    alice.expect(&["id='v'", "service-unavailable"]).await;
+}
+
+#[tokio::test]
+async fn what_another_client_has_is_not_given_to_it_again() {
+    let config = Config { resume_timeout: Duration::from_millis(100), ..Config::default() };
+    let served = serve_with(config, Store::in_memory()).await;
+    let mut alice = Client::online(&served, "alice", "a").await;
+    let to_phone =
+        |body: &str| format!("<message type='chat' to='bob@example.org/phone'><body>{body}</body></message>");
+    let (mut phone, mut desk) = phone_and_desk(&served).await;
+    alice.send(&message("bob", "to both")).await;
+    alice.send(&to_phone("copied")).await;
+    for client in [&mut phone, &mut desk] {
+        client.expect(&["<body>to both"]).await;
+        client.expect(&["<body>copied"]).await;
+    }
+    lose(&mut alice, phone).await;
+    desk.expect(&["<presence", "type='unavailable'", "bob@example.org/phone"]).await;
+    tokio::time::sleep(Duration::from_millis(300)).await; // what goes elsewhere goes after that
+    desk.expect_nothing().await;
+    // Who had no copy gets it.
+    desk.send("<iq type='set' id='d'><disable xmlns='urn:xmpp:carbons:2'/></iq>").await;
+    desk.expect(&["id='d'"]).await;
+    let mut phone = Client::online(&served, "bob", "phone").await;
+    phone.manage().await;
+    desk.expect(&["<presence", "bob@example.org/phone"]).await;
+    alice.send(&to_phone("for the phone")).await;
+    phone.expect(&["<body>for the phone"]).await;
+    lose(&mut alice, phone).await;
+    desk.expect(&["<body>for the phone", "urn:xmpp:delay"]).await;
+}
+
+#[tokio::test]
+async fn of_what_no_client_acknowledged_one_copy_waits() {
+    let config = Config { resume_timeout: Duration::from_millis(100), ..Config::default() };
+    let served = serve_with(config, Store::in_memory()).await;
+    let mut alice = Client::online(&served, "alice", "a").await;
+    let (mut phone, mut desk) = phone_and_desk(&served).await;
+    desk.manage().await;
+    alice.send(&message("bob", "to both")).await;
+    alice.send("<message type='chat' to='bob@example.org/phone'><body>copied</body></message>").await;
+    for client in [&mut phone, &mut desk] {
+        client.expect(&["<body>copied"]).await;
+    }
+    lose(&mut alice, phone).await;
+    drop(desk);
+    let mut again = Client::login(&served, "bob", "again").await;
+    while served.server.sessions() > 2 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    again.send("<presence/>").await;
+    again.expect(&["<body>to both"]).await;
+    again.expect(&["<body>copied"]).await;
+    again.expect_nothing().await;
+}
+
 /// How many messages wait for bob in the store.
 async fn stored(served: &Served) -> usize {
     let query = Query { max: 1000, ..Query::default() };

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 
-use crate::common::failing::failing_records;
-use crate::common::{Client, DOMAIN, PATIENCE, serve, serve_over, serve_with};
+use crate::common::failing::{Fault, failing_records};
+use crate::common::{Client, DOMAIN, PATIENCE, Served, serve, serve_over, serve_with};
 use shared_store::{Expected, Query, Store};
 use xmpp_core::payload::mam::Otherwise;
 use xmpp_server::Config;
@@ -98,22 +98,52 @@ async fn what_waited_comes_before_what_is_said_at_a_login() {
     }
 }
 
+/// A server that asks its store before it gives bob what waited, and how that is held up.
+async fn hesitant(archive: Otherwise) -> ([Served; 2], Fault) {
+    let before = serve().await;
+    let daily = br#"{"id":"one","text":"of the day"}"#;
+    let records = &before.store.records;
+    records.put("announcements", "standing", "of-the-day", daily, Expected::Anything).await.unwrap();
+    records.put("bob@example.org", "settings", "of-the-day", b"one", Expected::Anything).await.unwrap();
+    let (store, fault) = failing_records(&before.store);
+    let config = Config { archive, ..Config::default() };
+    let served = serve_over(&before, config, store).await;
+    ([served, before], fault)
+}
+
+fn say(to: &str, text: &str) -> String {
+    format!("<message type='chat' to='bob@example.org{to}'><body>{text};</body></message>")
+}
+
+/// What waits for a session that just came is on disk, and so is given to nobody else who has no copy.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_for_one_client_is_given_to_no_other() {
+    for archive in [Otherwise::Always, Otherwise::Never] {
+        let ([served, _before], fault) = hesitant(archive).await;
+        let mut alice = Client::online(&served, "alice", "a").await;
+        let mut phone = Client::online(&served, "bob", "phone").await;
+        fault.hang();
+        let mut desk = Client::login(&served, "bob", "desk").await;
+        desk.send("<presence/>").await;
+        desk.expect(&["<presence", "from='bob@example.org/desk'"]).await;
+        alice.send(&(say("/desk", "n0") + &say("/phone", "n1"))).await;
+        let next = phone.expect(&["<message"]).await;
+        assert!(next.contains("n1;"), "{archive:?}, it is for the desk: {next}");
+        fault.over();
+        let next = desk.expect(&["<message"]).await;
+        assert!(next.contains("n0;"), "{archive:?}: {next}");
+        for client in [&mut phone, &mut desk] {
+            client.expect_nothing().await;
+        }
+    }
+}
+
 /// A session that just came is about to be given what waited, and what is said to it goes behind that and to nobody else, but what is
 /// of the moment. Who shows no presence waits for nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_waited_comes_before_what_is_said_to_the_session_that_just_came() {
     for archive in [Otherwise::Always, Otherwise::Never] {
-        let before = serve().await;
-        let daily = br#"{"id":"one","text":"of the day"}"#;
-        let records = &before.store.records;
-        records.put("announcements", "standing", "of-the-day", daily, Expected::Anything).await.unwrap();
-        records.put("bob@example.org", "settings", "of-the-day", b"one", Expected::Anything).await.unwrap();
-        let (store, fault) = failing_records(&before.store);
-        let config = Config { archive, ..Config::default() };
-        let served = serve_over(&before, config, store).await;
-        let say = |to: &str, text: &str| {
-            format!("<message type='chat' to='bob@example.org{to}'><body>{text};</body></message>")
-        };
+        let ([served, _before], fault) = hesitant(archive).await;
         let mut alice = Client::online(&served, "alice", "a").await;
         for n in 0..3 {
             alice.send(&say("", &format!("n{n}"))).await;
