@@ -50,7 +50,7 @@ pub const SPECS: &[Spec] = &[
     Spec::rfc(4733).note("keys are received, not sent"),
     Spec::rfc(4796).note("slides, main and speaker"),
     Spec::rfc(4961).note("bounded in time and to the addresses that were signalled"),
-    Spec::rfc(5104).note("FIR of pictures is read"),
+    Spec::rfc(5104).note("FIR of pictures is read, and said to who knows it and not PLI"),
     Spec::rfc(5621).note("the description among several parts; a part must be read only where it says so itself"),
     Spec::rfc(5763).note("browsers, whose hello the focus waits for; telephones without ICE, either way"),
     Spec::rfc(5764).note("AES-CM of 128 bits; sound of telephones with an association for each port"),

@@ -177,6 +177,7 @@ impl Conference {
                 .collect(),
             views,
             extensions: agreed.extensions,
+            by_fir: agreed.by_fir,
         }
     }
 }

@@ -52,6 +52,8 @@ pub(super) struct Agreed {
     pub(super) payload_type: u8,
     pub(super) way: Way,
     pub(super) extensions: Extensions,
+    /// They know FIR, and not PLI.
+    pub(super) by_fir: bool,
     /// What they take of all of it at most, in bits a second; 0: nothing was said.
     pub(super) takes: u64,
     /// At least one; several of a browser.
@@ -156,7 +158,9 @@ fn agreed(
     let remote = SocketAddr::new(media.connection?, media.port);
     let reports = media.attribute("rtcp-mux").is_none().then(|| answer::reports(media, remote));
     let way = Way { remote, reports, crypto };
-    Some(Agreed { codec, payload_type, way, extensions, takes: 0, sections: Vec::new() })
+    let number = payload_type.to_string();
+    let by_fir = is_understood(media, &number, "ccm fir") && !is_understood(media, &number, "nack pli");
+    Some(Agreed { codec, payload_type, way, extensions, by_fir, takes: 0, sections: Vec::new() })
 }
 
 /// What a medium is for. The second that somebody sends by is what they show, as browsers say nothing of it.
@@ -195,11 +199,9 @@ fn text(
     if let Some(parameters) = media.attribute_of(number) {
         text.push_str(&format!("a=fmtp:{number} {parameters}\r\n"));
     }
-    // RFC 4585 §4.2.1: what was offered, for this format or for all.
-    let offered: Vec<&str> = media.values("rtcp-fb").collect();
     let whole = agreed.extensions.transport.map(|_| TRANSPORT_WIDE);
     for wish in WISHES.into_iter().chain(whole) {
-        if [number, "*"].iter().any(|of| offered.contains(&format!("{of} {wish}").as_str())) {
+        if is_understood(media, number, wish) {
             text.push_str(&format!("a=rtcp-fb:{number} {wish}\r\n"));
         }
     }
@@ -216,6 +218,14 @@ fn text(
         text.push_str(&beside_bundle(ours, at, agreed.sections.is_empty()));
     }
     text
+}
+
+/// RFC 4585 §4.2.1: what is offered, for this format or for all.
+fn is_understood(media: &Media<'_>, number: &str, wish: &str) -> bool {
+    media
+        .values("rtcp-fb")
+        .filter_map(|line| line.split_once(' '))
+        .any(|(of, what)| [number, "*"].contains(&of) && what == wish)
 }
 
 /// What we say of how much should be sent at most (RFC 8866 §5.8, RFC 3890).

@@ -175,6 +175,7 @@ mod tests {
         let taken = read(&text).unwrap();
         assert_eq!((taken.codec, taken.payload_type, taken.way.reports), (Codec::Vp8, VP8, None));
         assert_eq!((taken.sections.len(), taken.sections[0].view.ssrc), (1, 8));
+        assert!(!taken.by_fir && read(&text.replace("nack pli", "nack")).unwrap().by_fir);
         assert_eq!(read(&text.replace("VP8", "AV1")).unwrap().codec, Codec::H264);
         assert_eq!(read(&text.replace("20002", "0")), None);
     }

@@ -32,6 +32,20 @@ fn pictures_are_taken_in_vp8_or_else_in_h264_of_mode_1() {
     assert_eq!(chosen(&both.repeat(2), None).unwrap().texts.len(), 1, "a phone has one");
 }
 
+#[test]
+fn who_knows_fir_and_not_pli_is_asked_by_fir() {
+    for (lines, by_fir) in [
+        ("a=rtcp-fb:96 ccm fir\r\n", true),
+        ("a=rtcp-fb:* ccm fir\r\na=rtcp-fb:96 nack\r\n", true),
+        ("a=rtcp-fb:96 ccm fir\r\na=rtcp-fb:* nack pli\r\n", false),
+        ("a=rtcp-fb:97 ccm fir\r\n", false),
+        ("", false),
+    ] {
+        let video = format!("m=video 4002 RTP/AVPF 96\r\na=rtpmap:96 VP8/90000\r\n{lines}");
+        assert_eq!(chosen(&video, None).unwrap().agreed.by_fir, by_fir, "{lines}");
+    }
+}
+
 const WEB: &str = "m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=rtpmap:96 VP8/90000\r\na=rtcp-mux\r\na=rtcp-fb:96 transport-cc\r\n\
     a=extmap:4 urn:ietf:params:rtp-hdrext:sdes:mid\r\na=extmap:10 urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id\r\n\
     a=extmap:3 http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01\r\n";

@@ -120,6 +120,13 @@ pub fn pli(ours: Us, theirs: u32) -> Vec<u8> {
     about(PAYLOAD, PLI, ours, theirs, &[])
 }
 
+/// RFC 5104 §4.3.1.1: commands `theirs` to send a whole picture; the same command said again has the same `number`.
+pub fn fir(ours: Us, theirs: u32, number: u8) -> Vec<u8> {
+    let [a, b, c, d] = theirs.to_be_bytes();
+    // §4.3.1.2: whose pictures are wanted is in the entry alone.
+    about(PAYLOAD, FIR, ours, 0, &[a, b, c, d, number, 0, 0, 0])
+}
+
 /// §6.2.1: asks `theirs` for packets again.
 pub fn nack(ours: Us, theirs: u32, lost: &[u16]) -> Vec<u8> {
     let entries: Vec<u8> = lost.iter().flat_map(|lost| [(lost >> 8) as u8, *lost as u8, 0, 0]).collect();
@@ -182,6 +189,7 @@ mod tests {
         }
         let fir = [0x84, 206, 0, 4, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2, 7, 0, 0, 0];
         assert_eq!(read(&fir), [Wish::WholePicture(2)]);
+        assert!(super::fir(US, 2, 7).ends_with(&fir));
         for length in 0..fir.len() {
             assert_eq!(read(&fir[..length]), [], "{length}");
         }

@@ -29,6 +29,8 @@ pub struct Seat {
     pub views: Vec<View>,
     /// What its packets say beside their heads.
     pub extensions: Extensions,
+    /// It is asked for whole pictures by FIR (RFC 5104 §4.3.1), else by PLI (RFC 4585 §6.3.1).
+    pub by_fir: bool,
 }
 
 impl Seat {

@@ -29,6 +29,10 @@ pub(super) struct Layer {
     pub(super) sent: Window,
     heard: Option<Instant>,
     asked: Option<Instant>,
+    /// Nothing whole came since it was asked for.
+    is_awaited: bool,
+    /// The number of the last command (RFC 5104 §4.3.1.1).
+    command: u8,
     /// What it was asked for again.
     pub(super) missed: Lately,
     reception: Option<Reception>,
@@ -134,7 +138,9 @@ pub(super) fn locate(sources: &mut [Source], seat: &Seat, rtp: &Rtp<'_>, now: In
 impl Layer {
     fn begin(&mut self, rtp: &Rtp<'_>, now: Instant) {
         let reception = Some(Reception::new(rtp.ssrc, rtp.sequence));
-        *self = Self { ssrc: Some(rtp.ssrc), heard: Some(now), reception, ..Self::default() };
+        // Who begins anew by the same source may know the last command.
+        let command = self.command;
+        *self = Self { ssrc: Some(rtp.ssrc), heard: Some(now), reception, command, ..Self::default() };
     }
 
     /// Takes a packet; false if it came before. `since` is how long the leg has been there.
@@ -168,12 +174,21 @@ impl Layer {
         self.rate.pace(now)
     }
 
-    /// Whether it is time to ask for a whole picture: at most twice a second.
-    pub(super) fn is_askable(&mut self, now: Instant) -> Option<u32> {
+    /// Whether it is time to ask for a whole picture: at most twice a second. Of which source, and by which number.
+    pub(super) fn is_askable(&mut self, now: Instant) -> Option<(u32, u8)> {
         let ssrc = self.ssrc?;
         let is_due = self.asked.is_none_or(|asked| now.duration_since(asked) >= PAUSE);
         is_due.then(|| self.asked = Some(now))?;
-        Some(ssrc)
+        // RFC 5104 §4.3.1.1: a repetition has the number of what it repeats.
+        if !std::mem::replace(&mut self.is_awaited, true) {
+            self.command = self.command.wrapping_add(1);
+        }
+        Some((ssrc, self.command))
+    }
+
+    /// A whole picture came.
+    pub(super) fn hear_whole(&mut self) {
+        self.is_awaited = false;
     }
 
     /// A report of the sender came.

@@ -181,6 +181,9 @@ impl Switch {
         // Its sound waits before it is mixed, and the picture goes with that.
         let shown = sender.layer_mut(origin).instant_of(rtp.timestamp).unwrap_or(now) + sender.waits;
         let is_whole = sender.seat.codec.begins_whole_picture(rtp.payload);
+        if is_whole {
+            sender.layer_mut(origin).hear_whole();
+        }
         let (mut is_awaited, clock) = (false, self.clock);
         for (id, viewer) in self.legs.iter_mut().filter(|(id, _)| **id != from) {
             for stream in &mut viewer.streams {
@@ -359,9 +362,13 @@ impl Switch {
     /// Asks a sender for a whole picture, at most twice a second.
     fn ask(&mut self, origin: Origin, now: Instant, out: &mut Vec<Out>) {
         let Some(sender) = self.legs.get_mut(&origin.leg) else { return };
-        let ours = sender.seat.us();
-        if let Some(theirs) = sender.layer_mut(origin).is_askable(now) {
-            out.push(Out::Request(origin.leg, feedback::pli(ours, theirs)));
+        let (ours, by_fir) = (sender.seat.us(), sender.seat.by_fir);
+        if let Some((theirs, number)) = sender.layer_mut(origin).is_askable(now) {
+            let request = match by_fir {
+                true => feedback::fir(ours, theirs, number),
+                false => feedback::pli(ours, theirs),
+            };
+            out.push(Out::Request(origin.leg, request));
         }
     }
 }

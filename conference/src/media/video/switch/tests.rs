@@ -23,6 +23,7 @@ fn seat(ssrc: u32) -> Seat {
         shows: vec![camera],
         views: vec![View { ssrc, content: None, takes: 0 }],
         extensions: Extensions::default(),
+        by_fir: false,
     }
 }
 
@@ -103,6 +104,45 @@ fn everybody_sees_who_speaks_from_a_whole_picture_on() {
     assert_eq!(story.send(2, 501, DELTA).0, [(1, 501)]);
     assert_eq!(story.send(2, 502, KEY).0, [(1, 502), (3, 14)], "the stream's numbers go on");
     assert_eq!(story.send(1, 14, DELTA).0, [(2, 14)], "who speaks sees who spoke before");
+}
+
+#[test]
+fn who_knows_fir_alone_is_asked_by_it_and_each_new_command_has_the_next_number() {
+    let mut story = Story::new(1);
+    story.switch.add(LegId(2), Seat { by_fir: true, ..seat(1_002) }, story.now, &mut Vec::new());
+    let asked = |out: Vec<Out>| {
+        let [Out::Request(LegId(2), request)] = &out[..] else { panic!("{out:?}") };
+        // RFC 5104 §4.3.1.1: of no source in the head, but in the entry, which ends with a number and three zeros.
+        let Some(([0, 0, 0, 0, 0, 0, 0, 2], [number, 0, 0, 0])) =
+            request[request.len() - 12..].split_at_checked(8)
+        else {
+            panic!("{request:x?}")
+        };
+        assert_eq!(request[request.len() - 20..request.len() - 16], [0x84, 206, 0, 4]);
+        *number
+    };
+    let send = |story: &mut Story, sequence, payload: &[u8]| {
+        let mut out = Vec::new();
+        story.now += PAUSE;
+        story.switch.picture(LegId(2), &packet(sequence, 2, payload), story.now, &mut out);
+        out.retain(|out| matches!(out, Out::Request(_, request) if request[request.len() - 19] == 206 && request[request.len() - 20] == 0x84));
+        out
+    };
+    let first = asked(send(&mut story, 10, DELTA));
+    assert_eq!(asked(send(&mut story, 11, DELTA)), first, "the same command, said again");
+    assert!(send(&mut story, 12, KEY).is_empty());
+    let wish = |story: &mut Story| {
+        let mut out = Vec::new();
+        story.now += PAUSE;
+        story.switch.wish(LegId(1), &feedback::pli(US, 1_001), story.now, &mut out);
+        out
+    };
+    assert_eq!(asked(wish(&mut story)), first.wrapping_add(1), "another one");
+    assert_eq!(asked(wish(&mut story)), first.wrapping_add(1));
+    // Its sender begins anew, and may remember.
+    let begun = send(&mut story, 5_000, DELTA);
+    let begun = if begun.is_empty() { send(&mut story, 5_001, DELTA) } else { begun };
+    assert_eq!(asked(begun), first.wrapping_add(2));
 }
 
 #[test]
