@@ -463,13 +463,14 @@ mod tests {
     use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 
     use super::*;
+    use crate::media::FRAME;
     use crate::media::codec::{Encoding, Format};
-    use crate::media::leg::UnboundLeg;
+    use crate::media::leg::{UnboundLeg, Waits};
 
-    #[test]
-    fn what_was_said_to_its_end_is_told_with_its_number() {
-        let ip = IpAddr::from(Ipv4Addr::LOCALHOST);
-        let phone = UdpSocket::bind((ip, 0)).unwrap();
+    const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+    /// A leg in PCMU whose phone is this socket.
+    fn leg(phone: &UdpSocket, seed: u64, now: Instant) -> RtpLeg {
         let negotiated = Negotiated {
             encoding: Encoding::of(Format::Pcmu),
             payload_type: 0,
@@ -482,9 +483,71 @@ mod tests {
             dtls: None,
             extended: Default::default(),
         };
-        let rtp = UnboundLeg::bind(&"36000-36998".parse().unwrap(), ip).unwrap();
-        let (mut legs, id) = (Legs::new(Duration::from_secs(60)), LegId(7));
-        legs.add(id, rtp.start(negotiated, None, 1, Instant::now()).unwrap(), Gate::Open, Peer::Listens);
+        let rtp = UnboundLeg::bind(&"36000-36998".parse().unwrap(), HERE).unwrap();
+        rtp.start(negotiated, None, seed, now).unwrap()
+    }
+
+    /// By a clock of our own: what is loud in a packet of alice's is heard by who says nothing and by who speaks, too, two ticks after
+    /// it left her jitter buffer at the latest.
+    #[test]
+    fn mixing_adds_at_most_40_ms_beside_the_jitter_buffer() {
+        const LOUD: u8 = 0;
+        let begin = Instant::now();
+        let (mut legs, waits) = (Legs::new(Duration::from_secs(60)), Waits::default());
+        // Alice is quiet until her word, bob says nothing, carol hums (RFC 3551 §4.5.14: the inverse of the magnitude).
+        let phones = [Some(0xff), None, Some(0xaf)].map(|hum| {
+            let phone = UdpSocket::bind((HERE, 0)).unwrap();
+            phone.set_nonblocking(true).unwrap();
+            let id = LegId(legs.len() as u64);
+            let mut rtp = leg(&phone, id.0, begin);
+            let local = rtp.local();
+            if id == LegId(0) {
+                rtp.tell_waits(&waits);
+            }
+            legs.add(id, rtp, Gate::Open, Peer::Listens);
+            (phone, local, hum)
+        });
+        let (word, mut heard, mut at_most) = (150_u16, [None; 3], 0);
+        for tick in 0..250_u16 {
+            for (n, (phone, local, hum)) in phones.iter().enumerate() {
+                let Some(hum) = *hum else { continue };
+                let sound = if n == 0 && tick >= word { LOUD } else { hum };
+                let mut packet = vec![0x80, 0];
+                packet.extend_from_slice(&tick.to_be_bytes());
+                packet.extend_from_slice(&(u32::from(tick) * 160).to_be_bytes());
+                packet.extend_from_slice(&[0, 0, 0, n as u8]);
+                packet.extend_from_slice(&[sound; 160]);
+                phone.send_to(&packet, local).unwrap();
+            }
+            legs.tick(begin + FRAME * tick.into(), |_| true);
+            for (at, (phone, ..)) in phones.iter().enumerate() {
+                let mut packet = [0; 2_048];
+                while let Ok(length) = phone.recv(&mut packet) {
+                    // Above a quarter of the scale.
+                    let is_loud = packet[12..length].iter().any(|octet| !octet & 0x7f >= 0x60);
+                    if is_loud && packet[1] & 0x7f == 0 {
+                        heard[at].get_or_insert(tick);
+                    }
+                }
+            }
+            if tick == word {
+                // What is in hand, her word with it, and a frame while it was gathered: the rest is waited for in the buffer.
+                let buffer = waits.get() - FRAME * 2;
+                at_most = word + (buffer.as_millis() / FRAME.as_millis()) as u16 + 2;
+            }
+        }
+        assert_eq!(heard[0], None, "nobody hears themselves");
+        for tick in &heard[1..] {
+            let tick = tick.expect("the word is heard");
+            assert!(tick <= at_most, "{tick} instead of {at_most}");
+        }
+    }
+
+    #[test]
+    fn what_was_said_to_its_end_is_told_with_its_number() {
+        let phone = UdpSocket::bind((HERE, 0)).unwrap();
+        let (mut legs, id, now) = (Legs::new(Duration::from_secs(60)), LegId(7), Instant::now());
+        legs.add(id, leg(&phone, 1, now), Gate::Open, Peer::Listens);
         let ends = |legs: &mut Legs, ticks: usize| {
             let mut ends = Vec::new();
             for _ in 0..ticks {
