@@ -42,7 +42,7 @@ pub const SPECS: &[Spec] = &[
     Spec::rfc(4353).note("a focus and a mixer in one server"),
     Spec::rfc(4488).complete(),
     Spec::rfc(4568).note("keys in descriptions, in calls and in our own offers"),
-    Spec::rfc(4575).note("full and partial notifications, several for what one document does not hold; in and outside the dialog of a call; no locked, free-text, keywords, host-info, available-media, sidebars, cascaded-focus, languages, referred, joining-info, disconnection-info, call-info, label and src-id"),
+    Spec::rfc(4575).note("full and partial notifications, several for what one document does not hold; in and outside the dialog of a call; src-id of sound alone; no free-text, keywords, host-info, sidebars, cascaded-focus, languages, referred, disconnection-info and call-info"),
     Spec::rfc(4579).note("dial in, dial out, removal and dialling in by REFER, also into the place of another call, a factory URI, subscribing"),
     Spec::rfc(4585).note(
         "PLI and generic NACK of pictures, in both directions; REMB and transport-wide feedback beside them",

@@ -4,8 +4,10 @@
 //! conference-info  entity state version
 //! ├─ conference-description   display-text subject conf-uris/entry(uri, purpose = participation)
 //! │                           service-uris/entry(uri, purpose = grouptextchat) maximum-user-count
-//! ├─ conference-state         user-count active
-//! └─ users/user  entity       display-text associated-aors roles endpoint(status, joining-method, media)
+//! │                           available-media/entry label (type, status)
+//! ├─ conference-state         user-count active locked
+//! └─ users/user  entity       display-text associated-aors roles
+//!                             endpoint(status, joining-method, joining-info/when, media(type, label, src-id, status))
 //! ```
 //! What is too long for one document comes in several: the whole with those who fit, and the others as if they came after it (§4.4).
 //! The order of elements is the schema's. Somebody who only chats is a user with a `text` medium alone (S-38).
@@ -15,8 +17,10 @@
 //! calls is not said either; their endpoint has a name of its own.
 
 use std::collections::BTreeSet;
+use std::time::SystemTime;
 
 use super::admission::fold;
+use super::moment::utc;
 use shared_model::{Affiliation, Audio, BareJid, Occupant, Participant, Role, RoomAddress, RoomSnapshot};
 use sip_core::sdp::Direction;
 
@@ -62,6 +66,10 @@ pub(super) struct Seen {
     pub(super) is_called: bool,
     /// What they may do with pictures, as they see it; nothing if they have none.
     pub(super) video: Option<Direction>,
+    /// When they came into the call.
+    pub(super) since: Option<SystemTime>,
+    /// The source of their sound, once some came.
+    pub(super) source: Option<u32>,
 }
 
 /// What a document says of the conference, whoever is in it.
@@ -73,6 +81,8 @@ pub(super) struct Outline {
     pub(super) join: bool,
     /// Its own URI is said (RFC 4575 §5.3.1), which those who read the document have already.
     pub(super) call: bool,
+    /// Pictures are forwarded.
+    pub(super) video: bool,
     /// How many legs it takes (RFC 4575 §5.3.3).
     pub(super) most: usize,
 }
@@ -112,8 +122,13 @@ impl View {
         let call = outline.call.then(|| list("conf-uris", &room.to_sip_uri(), "participation"));
         let chat = room.to_xmpp_uri() + if outline.join { "?join" } else { "" };
         let chat = outline.chat.then(|| list("service-uris", &chat, "grouptextchat"));
+        // §5.3.4: what everybody could have, as they see it.
+        let media = [(true, AUDIO), (outline.chat, TEXT), (outline.video, VIDEO)];
+        let media: String =
+            media.iter().filter(|(is_there, _)| *is_there).map(|(_, medium)| medium.entry()).collect();
         let description = format!(
-            "<conference-description>{}{}{}{}<maximum-user-count>{}</maximum-user-count></conference-description>",
+            "<conference-description>{}{}{}{}<maximum-user-count>{}</maximum-user-count>\
+             <available-media>{media}</available-media></conference-description>",
             element("display-text", if name.is_empty() { room.local() } else { name }),
             if subject.is_empty() { String::new() } else { element("subject", subject) },
             call.unwrap_or_default(),
@@ -122,9 +137,9 @@ impl View {
         );
         let occupants = snapshot.map_or(&[][..], |snapshot| &snapshot.occupants);
         let mut users: Vec<User> = Vec::new();
-        for Seen { participant, contact, is_speaking, is_called, video } in participants {
-            let method = if *is_called { "dialed-out" } else { "dialed-in" };
-            let marks = marks(participant, *is_speaking);
+        for seen in participants {
+            let Seen { participant, contact, .. } = seen;
+            let marks = marks(participant, seen.is_speaking);
             let jid = participant.jid.as_ref();
             let occupant = jid.and_then(|jid| occupants.iter().find(|occupant| occupant.jid == *jid));
             let sees = jid.is_some_and(|jid| viewer.sees(jid));
@@ -133,8 +148,7 @@ impl View {
                 // Nothing of the device is in its name, which would tell whose it is.
                 let known = users.iter().find(|user| user.entity == uri);
                 let leg = known.map_or(1, |user| user.endpoints.matches("<type>audio</type>").count() + 1);
-                let endpoint =
-                    call_endpoint(&format!("{uri}#audio-{leg}"), method, participant.audio, *video);
+                let endpoint = seen.endpoint(&format!("{uri}#audio-{leg}"));
                 let also = text_endpoint(&uri);
                 let user = User { entity: uri, about: nick_and_role(occupant), endpoints: endpoint, marks };
                 merge(&mut users, user, &also);
@@ -151,7 +165,7 @@ impl View {
             // Where a device is, is for moderators and its owner. Phones read what stands for it as a SIP URI.
             let opaque = format!("{};opaque={:08x}", participant.uri, fold(contact));
             let device = if sees || *viewer == Viewer::Trusted { contact } else { &opaque };
-            let endpoints = call_endpoint(device, method, participant.audio, *video);
+            let endpoints = seen.endpoint(device);
             let also =
                 occupant.map(|occupant| text_endpoint(&occupant.jid.to_xmpp_uri())).unwrap_or_default();
             merge(&mut users, User { entity: participant.uri.clone(), about, endpoints, marks }, &also);
@@ -231,7 +245,7 @@ impl View {
         format!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\r\n<conference-info xmlns=\"{NAMESPACE}\" entity=\"{}\" \
              state=\"{state}\" version=\"{version}\">{description}<conference-state><user-count>{count}</user-count>\
-             <active>true</active></conference-state><users state=\"{state}\">{users}</users></conference-info>\r\n",
+             <active>true</active><locked>false</locked></conference-state><users state=\"{state}\">{users}</users></conference-info>\r\n",
             escape(entity)
         )
     }
@@ -260,29 +274,58 @@ fn merge(users: &mut Vec<User>, user: User, also: &str) {
     }
 }
 
-fn call_endpoint(contact: &str, method: &str, audio: Audio, video: Option<Direction>) -> String {
-    // §5.7.3 and §5.8.4: what the endpoint does, as it sees itself.
-    let (status, direction) = match audio {
-        Audio::SendReceive => ("connected", "sendrecv"),
-        Audio::Muted => ("muted-via-focus", "recvonly"),
-        Audio::OnHold => ("on-hold", "inactive"),
-    };
-    let video = video.map_or(String::new(), |video| {
-        format!("<media id=\"3\"><type>video</type><status>{}</status></media>", video.as_str())
-    });
-    format!(
-        "<endpoint entity=\"{}\"><status>{status}</status><joining-method>{method}</joining-method>\
-         <media id=\"1\"><type>audio</type><status>{direction}</status></media>{video}</endpoint>",
-        escape(contact)
-    )
+impl Seen {
+    fn endpoint(&self, name: &str) -> String {
+        // §5.7.3 and §5.8.5: what the endpoint does, as it sees itself.
+        let (status, direction) = match self.participant.audio {
+            Audio::SendReceive => ("connected", "sendrecv"),
+            Audio::Muted => ("muted-via-focus", "recvonly"),
+            Audio::OnHold => ("on-hold", "inactive"),
+        };
+        let method = if self.is_called { "dialed-out" } else { "dialed-in" };
+        let when =
+            self.since.map(|since| format!("<joining-info><when>{}</when></joining-info>", utc(since)));
+        let video = self.video.map(|video| VIDEO.stream(None, video.as_str()));
+        format!(
+            "<endpoint entity=\"{}\"><status>{status}</status><joining-method>{method}</joining-method>{}{}{}</endpoint>",
+            escape(name),
+            when.unwrap_or_default(),
+            AUDIO.stream(self.source, direction),
+            video.unwrap_or_default()
+        )
+    }
 }
 
 fn text_endpoint(uri: &str) -> String {
     format!(
-        "<endpoint entity=\"{}\"><status>connected</status><joining-method>dialed-in</joining-method>\
-         <media id=\"2\"><type>text</type><status>sendrecv</status></media></endpoint>",
-        escape(uri)
+        "<endpoint entity=\"{}\"><status>connected</status><joining-method>dialed-in</joining-method>{}</endpoint>",
+        escape(uri),
+        TEXT.stream(None, "sendrecv")
     )
+}
+
+/// A medium of the conference: its name in an endpoint, and its type, which is its label, too (§5.8.3).
+struct Medium(u8, &'static str);
+
+const AUDIO: Medium = Medium(1, "audio");
+const TEXT: Medium = Medium(2, "text");
+const VIDEO: Medium = Medium(3, "video");
+
+impl Medium {
+    /// What everybody could have.
+    fn entry(&self) -> String {
+        let Self(_, kind) = self;
+        format!("<entry label=\"{kind}\"><type>{kind}</type><status>sendrecv</status></entry>")
+    }
+
+    /// What an endpoint has, by a source that is told in decimals (§5.8.4).
+    fn stream(&self, source: Option<u32>, direction: &str) -> String {
+        let Self(id, kind) = self;
+        let source = source.map_or(String::new(), |ssrc| format!("<src-id>{ssrc}</src-id>"));
+        format!(
+            "<media id=\"{id}\"><type>{kind}</type><label>{kind}</label>{source}<status>{direction}</status></media>"
+        )
+    }
 }
 
 fn marks(participant: &Participant, is_speaking: bool) -> BTreeSet<&'static str> {
@@ -336,186 +379,4 @@ const NAMESPACE: &str = "urn:ietf:params:xml:ns:conference-info";
 const OURS: &str = "urn:cusax:call:0";
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use shared_model::RoomAccess;
-
-    const OUTLINE: Outline = Outline { chat: true, join: true, call: false, most: 9 };
-
-    fn snapshot() -> RoomSnapshot {
-        let occupant = |nick: &str, name: &str| Occupant {
-            nick: nick.to_owned(),
-            jid: format!("{name}@example.org").parse().unwrap(),
-            role: Role::Participant,
-            affiliation: Affiliation::None,
-        };
-        RoomSnapshot {
-            room: "dev@conference.example.org".parse().unwrap(),
-            name: "R&D".to_owned(),
-            subject: String::new(),
-            access: RoomAccess::default(),
-            affiliations: Vec::new(),
-            occupants: vec![occupant("Al", "alice"), occupant("Bo", "bob")],
-        }
-    }
-
-    fn alice(audio: Audio) -> Seen {
-        let participant = Participant {
-            account: None,
-            jid: "alice@example.org".parse().ok(),
-            uri: "sip:alice@example.org".to_owned(),
-            display_name: "Alice".to_owned(),
-            audio,
-            has_video: false,
-            is_hand_up: false,
-            is_encrypted: false,
-        };
-        let contact = "sip:alice@192.0.2.1".to_owned();
-        Seen { participant, contact, is_speaking: false, is_called: false, video: None }
-    }
-
-    #[test]
-    fn shows_who_has_text_and_who_has_audio() {
-        let room = snapshot();
-        let text = View::of(&room.room, Some(&room), &[alice(Audio::SendReceive)], &Viewer::Trusted, OUTLINE)
-            .full("sip:dev@x", 0);
-        assert!(text.contains("<display-text>R&amp;D</display-text>"), "{text}");
-        assert!(
-            text.contains("<uri>xmpp:dev@conference.example.org?join</uri><purpose>grouptextchat</purpose>")
-        );
-        let (alice, bob) = text.split_once("entity=\"xmpp:bob@example.org\"").unwrap();
-        assert!(alice.contains("<type>audio</type>") && alice.contains("<type>text</type>"));
-        assert!(bob.contains("<type>text</type>") && !bob.contains("<type>audio</type>"));
-        assert!(text.contains("<user-count>2</user-count>"));
-    }
-
-    #[test]
-    fn shows_where_devices_are_to_moderators_and_their_owner_alone() {
-        let room = snapshot();
-        let mut empty = room.clone();
-        empty.occupants.clear();
-        let seen = |viewer| {
-            View::of(&room.room, Some(&empty), &[alice(Audio::SendReceive)], &viewer, OUTLINE)
-                .full("sip:dev@x", 0)
-        };
-        let of = |name: &str| Viewer::Ordinary(format!("{name}@example.org").parse().ok());
-        assert!(seen(Viewer::Trusted).contains("192.0.2.1") && seen(of("alice")).contains("192.0.2.1"));
-        let to_bob = seen(of("bob"));
-        assert!(
-            !to_bob.contains("192.0.2.1") && to_bob.contains("entity=\"sip:alice@example.org;opaque="),
-            "{to_bob}"
-        );
-        let entity =
-            to_bob.split("entity=\"").find(|rest| rest.starts_with("sip:alice@example.org;")).unwrap();
-        let uri = sip_core::Uri::parse(entity.split('"').next().unwrap()).unwrap();
-        assert_eq!(uri.host, "example.org", "phones read it as a SIP URI");
-    }
-
-    #[test]
-    fn says_who_speaks_and_whose_hand_is_up() {
-        let room = snapshot();
-        let text = |seen: Seen| {
-            View::of(&room.room, Some(&room), &[seen], &Viewer::Trusted, OUTLINE).full("sip:dev@x", 0)
-        };
-        let quiet = alice(Audio::Muted);
-        let clear = "</endpoint><unencrypted xmlns=\"urn:cusax:call:0\"/></user>";
-        assert!(text(quiet.clone()).contains(clear) && !text(quiet.clone()).contains("speaking"));
-        let mut busy = Seen { is_speaking: true, video: Some(Direction::SendOnly), ..quiet };
-        busy.participant.is_hand_up = true;
-        let text = text(busy);
-        assert!(
-            text.contains("<media id=\"3\"><type>video</type><status>sendonly</status></media></endpoint>")
-        );
-        let end = "<hand-raised xmlns=\"urn:cusax:call:0\"/><speaking xmlns=\"urn:cusax:call:0\"/>";
-        assert!(text.contains(&format!("</endpoint>{end}<unencrypted")), "{text}");
-    }
-
-    #[test]
-    fn legs_of_one_person_are_endpoints_before_what_we_say_of_them() {
-        let room = snapshot();
-        let mut secret = alice(Audio::SendReceive);
-        (secret.participant.is_encrypted, secret.contact) = (true, "sip:alice@192.0.2.2".to_owned());
-        let clear = Seen { is_speaking: true, ..alice(Audio::SendReceive) };
-        for viewer in [Viewer::Trusted, Viewer::Ordinary(None)] {
-            let text = |legs: &[Seen]| {
-                let document = View::of(&room.room, Some(&room), legs, &viewer, OUTLINE).full("sip:dev@x", 0);
-                document.split("<user ").find(|user| user.contains("<type>audio")).unwrap().to_owned()
-            };
-            assert!(text(std::slice::from_ref(&secret)).contains("</endpoint><encrypted"));
-            let both = text(&[secret.clone(), clear.clone()]);
-            let (endpoints, marks) = both.rsplit_once("</endpoint>").unwrap();
-            assert_eq!(endpoints.matches("<endpoint ").count(), 3, "two of sound, one of text: {both}");
-            assert!(!endpoints.contains(OURS), "{both}");
-            assert!(
-                marks.starts_with("<speaking")
-                    && marks.contains("<unencrypted")
-                    && !marks.contains("<encrypted")
-            );
-            let entities: BTreeSet<&str> = endpoints.split("<endpoint entity=\"").skip(1).collect();
-            assert_eq!(entities.len(), 3, "{both}");
-        }
-    }
-
-    #[test]
-    fn says_where_else_the_conference_is_if_it_is_to() {
-        let room = snapshot();
-        let of = |chat, call| {
-            let outline = Outline { chat, join: false, call, most: 9 };
-            View::of(&room.room, None, &[], &Viewer::Trusted, outline).full("sip:dev@x", 0)
-        };
-        let conf = "<conf-uris><entry><uri>sip:dev@conference.example.org</uri><purpose>participation</purpose></entry></conf-uris>";
-        assert!(of(true, true).contains(&format!("{conf}<service-uris>")));
-        assert!(!of(false, false).contains("-uris"));
-        assert!(
-            of(true, false).contains("<uri>xmpp:dev@conference.example.org</uri><purpose>grouptextchat<")
-        );
-    }
-
-    #[test]
-    fn says_what_changed_and_nothing_else() {
-        let room = snapshot();
-        let view =
-            |participants: &[_]| View::of(&room.room, Some(&room), participants, &Viewer::Trusted, OUTLINE);
-        let (before, after) = (view(&[alice(Audio::SendReceive)]), view(&[alice(Audio::Muted)]));
-        assert_eq!(before.partial(&before, "sip:dev@x", 1), None);
-        let (muted, known) = after.partial(&before, "sip:dev@x", 1).unwrap();
-        assert_eq!(known, after);
-        assert!(muted.contains("state=\"partial\" version=\"1\"") && muted.contains("muted-via-focus"));
-        assert!(!muted.contains("bob") && !muted.contains("conference-description"));
-        let (left, _) = view(&[]).partial(&before, "sip:dev@x", 2).unwrap();
-        assert!(left.contains("<user entity=\"sip:alice@example.org\" state=\"deleted\"/>"));
-        assert!(left.contains("<user entity=\"xmpp:alice@example.org\" state=\"full\">"));
-    }
-
-    #[test]
-    fn what_is_too_long_for_one_document_comes_in_several() {
-        let mut room = snapshot();
-        room.occupants = (0..400)
-            .map(|n| Occupant { nick: format!("nick-{n}"), ..room.occupants[n % 2].clone() })
-            .collect();
-        let view =
-            |room: &RoomSnapshot| View::of(&room.room, Some(room), &[], &Viewer::Ordinary(None), OUTLINE);
-        let (all, none) = (view(&room), view(&RoomSnapshot { occupants: Vec::new(), ..room.clone() }));
-        let (first, mut known) = all.first("sip:dev@x", 0);
-        assert!(first.contains("state=\"full\" version=\"0\"") && first.contains("<user-count>400<"));
-        let mut told = vec![first];
-        while let Some((text, next)) = all.partial(&known, "sip:dev@x", told.len() as u32) {
-            told.push(text);
-            known = next;
-        }
-        assert!(told.len() > 2 && told.iter().all(|text| text.len() < LONGEST + 1_000));
-        assert!(
-            told[1].contains("<conference-info xmlns=\"urn:ietf:params:xml:ns:conference-info\"")
-                && !told[1].contains("<conference-description>")
-        );
-        let users = |text: &String| text.matches("<user entity=").count();
-        assert_eq!(told.iter().map(users).sum::<usize>(), 400, "each once");
-        // All go at once.
-        let mut deleted = 0;
-        while let Some((text, next)) = none.partial(&known, "sip:dev@x", 9) {
-            deleted += text.matches("state=\"deleted\"").count();
-            known = next;
-        }
-        assert_eq!((deleted, known), (400, none));
-    }
-}
+mod tests;

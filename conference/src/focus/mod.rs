@@ -23,6 +23,7 @@ mod lamps;
 mod lines;
 mod made;
 mod mailboxes;
+mod moment;
 mod named;
 mod notifier;
 mod offer;

@@ -1,7 +1,7 @@
 //! One leg of a conference: its dialog, whose it is, and what it can do with sound.
 
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use shared_model::{Audio, BareJid, Participant as Shown};
 use sip_core::Message;
@@ -64,6 +64,8 @@ pub(super) struct Participant {
     pub(super) payer: Option<Payer>,
     /// The leg is in the mix, and was told as a fact.
     pub(super) is_joined: bool,
+    /// When it came into the mix.
+    pub(super) since: Option<SystemTime>,
     pub(super) muted: Option<MutedBy>,
     /// An administrator of the service muted them, who have no account by which the room could.
     pub(super) is_silenced: bool,
@@ -131,6 +133,7 @@ impl Participant {
             unacknowledged: None,
             session: None,
             is_joined: false,
+            since: None,
             is_called: false,
             payer: None,
             muted: None,

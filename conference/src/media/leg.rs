@@ -492,6 +492,7 @@ impl RtpLeg {
                 self.playout.restart(negotiated.encoding.format);
                 self.playout.count_anew();
                 self.events.restart();
+                self.waits.set_source(header.ssrc);
                 sender.insert(Sender { reception: Reception::new(header.ssrc, sequence), report: None })
             }
         };

@@ -115,13 +115,13 @@ async fn a_watcher_hears_of_everybody() {
     let text = String::from_utf8_lossy(full.body()).into_owned();
     assert!(text.contains("state=\"full\" version=\"0\""), "{text}");
     assert!(text.contains("xmpp:dev@conference.example.org?join") && text.contains("grouptextchat"));
-    assert!(text.contains("xmpp:dev@conference.example.org/bob") && text.contains("<type>text</type>"));
+    assert!(text.contains("xmpp:dev@conference.example.org/bob") && text.contains("<media id=\"2\">"));
 
     let mut alice = house.call("alice", 440.0).await;
     let partial = watcher.request("NOTIFY").await;
     let text = String::from_utf8_lossy(partial.body()).into_owned();
     assert!(text.contains("state=\"partial\" version=\"1\""), "{text}");
-    assert!(text.contains("sip:alice@example.org") && text.contains("<type>audio</type>"));
+    assert!(text.contains("sip:alice@example.org") && text.contains("<media id=\"1\">"));
 
     // In the dialog of the call, as Jitsi does.
     assert_eq!(alice.send("SUBSCRIBE", &[("Event", "conference"), ("Expires", "600")]).await.status(), 200);
@@ -332,8 +332,8 @@ async fn a_semi_anonymous_room_shows_real_addresses_to_their_owners_and_moderato
     assert!(!text.contains("@chat.example.org") && !text.contains("sip:alice"), "{text}");
     let (in_call, in_chat) = text.split_once(&format!("<user entity=\"{}\"", nick("bob"))).unwrap();
     assert!(in_call.contains(&format!("<user entity=\"{}\"", nick("alice"))), "{text}");
-    assert!(in_call.contains("<type>audio</type>") && in_call.contains("<type>text</type>"));
-    assert!(!in_chat.contains("<type>audio</type>"));
+    assert!(in_call.contains("<media id=\"1\">") && in_call.contains("<media id=\"2\">"));
+    assert!(!in_chat.contains("<media id=\"1\">"));
 
     assert_eq!(alice.send("SUBSCRIBE", &[("Event", "conference")]).await.status(), 200);
     let text = alice.document().await;
@@ -370,7 +370,7 @@ async fn the_anonymous_have_no_name_no_contact_and_no_jid() {
         assert_eq!(alice.send("INVITE", &headers).await.status(), 200);
         alice.answer_in_ack();
         let text = watcher.document().await;
-        assert!(text.contains("sip:anonymous-") && text.contains("<type>audio</type>"), "{text}");
+        assert!(text.contains("sip:anonymous-") && text.contains("<media id=\"1\">"), "{text}");
         assert!(!text.contains("alice"), "{headers:?}: {text}");
         let snapshot = house.focus.conference(&ROOM.parse().unwrap()).await.unwrap().unwrap();
         assert_eq!(snapshot.participants.last().unwrap().1.jid, None);
@@ -422,7 +422,7 @@ async fn who_was_muted_stays_so_when_they_leave_the_chat_or_call_again() {
     house.happens(RoomEvent::OccupantJoined { room: room(), jid, nick, role: role_of });
     let text = loop {
         let text = watcher.document().await;
-        if text.contains("<type>text</type>") {
+        if text.contains("<media id=\"2\">") {
             break text;
         }
     };

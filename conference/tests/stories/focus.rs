@@ -335,7 +335,7 @@ async fn a_device_that_calls_again_has_one_leg() {
     bob.features = again.features.clone();
     assert_eq!(bob.invite(URI).await.status(), 200);
     let text = house.watch("bob").await.document().await;
-    assert_eq!(text.matches("<type>audio</type>").count(), 3, "{text}");
+    assert_eq!(text.matches("<media id=\"1\">").count(), 3, "{text}");
     house.stop().await;
 }
 
@@ -448,7 +448,7 @@ async fn two_legs_of_one_account_are_two_endpoints_of_one_user() {
     let (_first, _second) = (house.call("alice", 440.0).await, house.call("alice", 700.0).await);
     let text = house.watch("alice").await.document().await;
     assert_eq!(text.matches("<user entity=").count(), 1, "{text}");
-    assert_eq!(text.matches("<type>audio</type>").count(), 2, "{text}");
+    assert_eq!(text.matches("<media id=\"1\">").count(), 2, "{text}");
     assert!(text.contains("<user-count>1</user-count>"));
     house.stop().await;
 }
@@ -467,6 +467,6 @@ async fn an_occupant_who_asks_in_the_chat_is_told_what_a_watcher_is() {
     house.until_audio("alice", Audio::SendReceive).await;
     let told = document("carol").await.unwrap();
     assert_eq!(told, house.watch("carol").await.document().await);
-    assert!(told.contains("<type>audio</type>"));
+    assert!(told.contains("<media id=\"1\">"));
     house.stop().await;
 }

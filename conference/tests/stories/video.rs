@@ -48,7 +48,7 @@ async fn who_is_muted_by_the_room_is_not_seen_and_who_is_gone_neither() {
     let mut bob = Viewer::call(&house, "bob", 700.0, VP8).await;
     let mut watcher = house.watch("carol").await;
     let document = watcher.document().await;
-    assert_eq!(document.matches("<type>video</type><status>sendrecv</status>").count(), 2, "{document}");
+    assert_eq!(document.matches("<label>video</label><status>sendrecv</status>").count(), 2, "{document}");
     let mut carol = Viewer::call(&house, "carol", 1_100.0, VP8).await;
     alice.show(true, 1);
     carol.sees(1);

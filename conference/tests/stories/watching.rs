@@ -1,10 +1,10 @@
 //! Who watches a conference of many: what one document does not hold comes in the next.
 
 use conference::Config;
-use shared_model::{Mailboxes, Role};
+use shared_model::{Audio, Mailboxes, Role};
 use sip_core::Name;
 
-use crate::house::{House, occupant};
+use crate::house::{House, occupant, talk};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_watches_by_datagrams_hears_of_a_room_that_one_does_not_hold() {
@@ -41,8 +41,24 @@ async fn who_watches_hears_how_many_fit() {
     let house = House::start_with(Config { legs: 7, ..Config::default() }).await;
     let mut watcher = house.watch("carol").await;
     let first = watcher.document().await;
-    let count = "<maximum-user-count>7</maximum-user-count></conference-description>";
+    let count = "<maximum-user-count>7</maximum-user-count><available-media>";
     assert!(first.contains(count), "RFC 4575 §5.3.3: {first}");
+    house.stop().await;
+}
+
+/// RFC 4575 §5.7.5, §5.8.4.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_watches_hears_since_when_and_by_which_source_somebody_speaks() {
+    let house = House::start().await;
+    let mut alice = [house.call("alice", 440.0).await];
+    house.until_audio("alice", Audio::SendReceive).await;
+    let mut watcher = house.watch("carol").await;
+    let first = watcher.document().await;
+    let joined = "<joining-method>dialed-in</joining-method><joining-info><when>2";
+    assert!(first.contains(joined) && !first.contains("<src-id>"), "{first}");
+    talk::<1>(&mut alice, 60);
+    let source = "<label>audio</label><src-id>117901063</src-id><status>sendrecv</status>";
+    while !watcher.document().await.contains(source) {}
     house.stop().await;
 }
 

@@ -1,7 +1,7 @@
 //! Calls of a conference: joining, changing, leaving — RFC 4579 §5.1, RFC 3261 §13.3, §14.2, §15; RFC 3264.
 
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use shared_model::ConferenceEvent;
 use sip_core::Message;
@@ -275,7 +275,7 @@ impl Conference {
         if self.mailbox.is_some() {
             return self.greet(participant).await;
         }
-        participant.is_joined = true;
+        (participant.is_joined, participant.since) = (true, Some(SystemTime::now()));
         let is_first = !self.participants.iter().any(|other| other.is_joined);
         self.say(participant.leg, if is_first { Prompt::Alone } else { Prompt::Entry }).await;
         let call_id = participant.dialog.call_id.clone();

@@ -122,6 +122,7 @@ impl Conference {
             chat: !self.focus.made().has(&self.room),
             join: config.join_links,
             call: config.conf_uris,
+            video: config.video,
             most: config.legs,
         }
     }
@@ -137,6 +138,8 @@ impl Conference {
                 is_speaking: self.speaker == Some(p.leg),
                 is_called: p.is_called,
                 video: p.video(),
+                since: p.since,
+                source: p.waits.source(),
             }
         };
         joined.map(seen).collect()
