@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 
 use shared_model::{AccountId, Correlation, Fact, LoginEvent, Protocol};
 use shared_runtime::{Redacted, bus::Bus, unix_millis};
-use shared_store::{Account, DigestAlgorithm, ScramHash, ScramVerifier};
+use shared_store::{Account, Credentials, DigestAlgorithm, ScramHash, ScramVerifier};
 use subtle::ConstantTimeEq;
 use tokio::sync::Semaphore;
 use tracing::Instrument;
@@ -435,7 +435,8 @@ impl Authenticator {
         let app = password.and_then(|(app, _)| app);
         // Nothing is kept that it could be held against: the log says why.
         refuse_in_chat(account.as_deref(), app, origin)?;
-        if password.is_some_and(|(_, kept)| !kept.scram.iter().any(|key| key.hash == start.hash())) {
+        let lacks = |kept: &Credentials| !kept.scram.iter().any(|key| key.hash == start.hash());
+        if password.is_some_and(|(_, kept)| kept.has_keys() && lacks(kept)) {
             return Err(Denied::NoKey);
         }
         last.outcome.clone()?;

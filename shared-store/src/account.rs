@@ -120,6 +120,13 @@ pub struct Credentials {
     pub realm: String,
 }
 
+impl Credentials {
+    /// Whether anything is kept of a password: of a directory's nothing is.
+    pub fn has_keys(&self) -> bool {
+        !(self.scram.is_empty() && self.ha1.is_empty())
+    }
+}
+
 /// The hash of a SCRAM mechanism.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum ScramHash {

@@ -289,7 +289,7 @@ pub(crate) async fn deliver_message(server: &Server, to: &Jid, message: Stanza) 
     let among = if to.is_bare() { None } else { Among::of(&server.router, to.bare_str(), &message) };
     let sent = match server.router.unready(to) {
         Some(session) if session.is_to_be_given() && Offline::is_kept(&message) => {
-            put_behind(server, &session, &message).await
+            put_behind(server, &session, &message, among.as_ref()).await
         }
         Some(session) if session.is_detached => hand(server, &session, &message, among.as_ref()).await,
         _ if to.is_bare() => Sent::No,
@@ -365,6 +365,7 @@ async fn hand(server: &Server, session: &Session, message: &Stanza, among: Optio
     }
     let ids = stored(server, session, message, Stage::InOutbox).await;
     let Some(id) = ids.first() else { return session.push_among(message, among) };
+    among.into_iter().for_each(|among| among.had()); // it waits under its id
     if session.push_stored(message, id) == Sent::No {
         // The session ended meanwhile, and the message waits.
         server.offline.wait_again(owner, &ids);
@@ -374,12 +375,18 @@ async fn hand(server: &Server, session: &Session, message: &Stanza, among: Optio
 }
 
 /// Puts a message behind what a session is about to be given (RFC 6120 §10.1). It waits for that session while it lasts.
-async fn put_behind(server: &Server, session: &Session, message: &Stanza) -> Sent {
+async fn put_behind(
+    server: &Server,
+    session: &Session,
+    message: &Stanza,
+    among: Option<&Arc<Among>>,
+) -> Sent {
     let owner = session.jid.bare_str();
     let ids = stored(server, session, message, Stage::Behind).await;
     if ids.is_empty() {
-        return session.push(message);
+        return session.push_among(message, among);
     }
+    among.into_iter().for_each(|among| among.had()); // it waits under its id
     let is_it = |now: &Session| now.serial == session.serial && now.is_to_be_given();
     if !server.router.sessions(owner).iter().any(is_it) {
         // It has all of that meanwhile, or is over.

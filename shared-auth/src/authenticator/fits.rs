@@ -49,7 +49,8 @@ impl Authenticator {
             match sealed.and_then(|ha1| self.keys.open_sealed(id, &ha1.sealed)) {
                 Some(ha1) if fits(&ha1) => return Fit::Password(app),
                 Some(_) => tried += 1,
-                None if app.is_none() => otherwise = Fit::NoKey,
+                // Whose password a directory keeps has no key here at all: what does not fit is a guess.
+                None if app.is_none() && credentials.has_keys() => otherwise = Fit::NoKey,
                 None => {}
             }
         }

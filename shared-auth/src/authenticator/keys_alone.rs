@@ -63,8 +63,8 @@ impl Authenticator {
         key: Option<&ScramVerifier>,
         password: Zeroizing<String>,
     ) {
-        // Where there is none now the next login makes them.
-        let Ok(_turn) = self.derivations.try_acquire() else { return };
+        // Where none comes the next login makes them.
+        let Ok(Ok(_turn)) = tokio::time::timeout(PATIENCE, self.derivations.acquire()).await else { return };
         if let Err(error) = self.book.complete(id, key, password).await {
             tracing::warn!(account = %id, %error, "the keys that a proved password lacks could not be kept: calls and other mechanisms wait for them");
         }

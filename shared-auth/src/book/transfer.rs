@@ -40,8 +40,7 @@ impl AccountBook {
     pub async fn adopt(&self, id: AccountId, verifiers: Vec<ScramVerifier>) -> Result<usize, BookError> {
         let account = self.read(id).await?;
         let verifiers: Vec<_> = verifiers.into_iter().filter(is_sound).collect();
-        let is_locked = account.credentials.scram.is_empty() && account.credentials.ha1.is_empty();
-        if !is_locked || verifiers.is_empty() {
+        if account.credentials.has_keys() || verifiers.is_empty() {
             return Ok(0);
         }
         let taken = verifiers.len();

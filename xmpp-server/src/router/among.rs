@@ -35,7 +35,7 @@ impl Among {
         &self.kept
     }
 
-    /// A client has it.
+    /// A client has it, or it waits for one in the store.
     pub(crate) fn had(&self) {
         self.is_had.store(true, Ordering::Release);
     }

@@ -330,6 +330,9 @@ impl Outlet {
         let mut all = unacked.waiting_mut().enumerate();
         for ((at, kept), id) in found.into_iter().zip(ids) {
             if let Some((_, waiting)) = all.find(|(place, _)| *place == at) {
+                if let What::Shared(among) = &waiting.what {
+                    among.had(); // it waits under its id
+                }
                 waiting.what = What::Stored(Box::new(kept.stanza), id);
             }
         }

@@ -38,6 +38,23 @@ async fn a_password_of_which_scram_alone_has_keys_opens_every_door_once_it_is_ty
     assert_eq!(authenticator.verify(plain("dave", "wrong"), XMPP).await, Err(Denied::WrongProof));
 }
 
+/// As an account whose password a directory keeps.
+#[tokio::test]
+async fn who_has_no_key_at_all_is_guessed_at() {
+    let house = house().await;
+    let address = "dave@example.org";
+    let (aor, jid) = (address.parse().unwrap(), address.parse().unwrap());
+    let new = NewAccount { aor, jid, profile: Profile::default() };
+    let dave = house.auth.book.create_locked(new).await.unwrap().account;
+    house.auth.book.add_app_password(dave, "PHONE", 0).await.unwrap();
+    let challenge = house.auth.authenticator.challenges("example.org", false, super::LOCALHOST).remove(0);
+    let by_digest = answer(&challenge, "dave", "guess", 1);
+    let denied = house.auth.authenticator.verify(Proof::Digest(by_digest), SIP).await;
+    assert_eq!(denied, Err(Denied::WrongProof));
+    let denied = scram(&house, "dave", "guess", ScramHash::Sha1, &Channel::default()).await;
+    assert_eq!(denied, Err(Denied::WrongProof));
+}
+
 #[tokio::test]
 async fn time_does_not_tell_who_has_keys_of_scram_alone() {
     let throttle_exempt = vec!["127.0.0.1".parse().unwrap()];
