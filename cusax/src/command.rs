@@ -153,7 +153,7 @@ pub(crate) enum User {
         #[arg(long, default_value = "1d", value_parser = lifetime)]
         expires: Duration,
     },
-    /// Forbids an account to log in, and ends what is up.
+    /// Forbids an account to log in, and ends its chat, its registrations and its legs in rooms; a call between two phones goes on.
     Disable {
         #[arg(value_parser = address)]
         address: Address,
