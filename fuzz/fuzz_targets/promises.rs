@@ -69,6 +69,7 @@ pub fn stream(bytes: &[u8]) {
         domain: "x".to_owned(),
         others: ["y".into()].into(),
         kept_elsewhere: if script[0] & 16 == 16 { ["y".into()].into() } else { [].into() },
+        is_plain_elsewhere: script[0] & 32 == 32,
         starttls,
         require_tls: starttls && script[0] & 1 == 1,
         mechanisms: vec!["SCRAM-SHA-1", "PLAIN", "EXTERNAL"],
