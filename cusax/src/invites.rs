@@ -3,8 +3,6 @@
 use std::time::Duration;
 
 use anyhow::bail;
-use qrcode::QrCode;
-use qrcode::render::unicode::Dense1x2;
 use shared_auth::{Auth, BookError, Invite, InviteError, Opens, check_shown_name};
 use shared_model::{Address, BareJid};
 use shared_runtime::unix_millis;
@@ -96,16 +94,7 @@ fn tell(config: &Config, port: Option<u16>, text: &str, invite: &Invite, json: b
             "invite": provisioning::invite_json(invite), "id": invite.id, "link": link, "xmpp": uri, "expires_unix_ms": invite.expires, "opens": invite.opens,
         }));
     }
-    say(format_args!("{link}\n{}", code(&link)))
-}
-
-/// A picture for a camera, dark on light where a terminal is light on dark.
-fn code(text: &str) -> String {
-    let code = QrCode::new(text).map(|code| {
-        code.render::<Dense1x2>().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build()
-    });
-    // A link that is too long for a code can be read all the same.
-    code.unwrap_or_default()
+    say(format_args!("{link}\n{}", provisioning::terminal_code(&link)))
 }
 
 fn words(opens: &Opens, aor: Option<&str>) -> String {

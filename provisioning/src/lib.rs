@@ -55,6 +55,7 @@ pub use config::{Config, KEYS};
 pub use discovery::zone::Zone;
 pub use links::{app_uri, invite_link};
 pub use profile::{Calls, Layer, LayerError, Profiles, Settings};
+pub use qr::terminal_code;
 pub use render::phones::{Mac, Make, PHONE_SCOPE, phone_device, phone_url};
 pub use search::{Answer, Found, Search, account_meant};
 pub use state::Metrics;
