@@ -23,9 +23,11 @@ import argparse
 import json
 import os
 import re
+import select
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 from pathlib import Path
@@ -66,13 +68,15 @@ class Ours:
         self.service.add("alice")
         self.service.run("room", "add", ROOM, "--owner", "alice@localhost")
         self.process = self.service.process
-        self.agents = []
+        self.agents = {}
+        self.over = threading.Event()
+        self.refreshed = threading.Thread(target=self.refresh)
+        self.refreshed.start()
 
     def join(self, port):
         import sip
 
         agent = sip.Agent("alice", sip.Udp(self.service))
-        self.agents.append(agent)
         body = (
             "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
             f"m=audio {port} RTP/AVP 111\r\na=rtpmap:111 opus/48000/2\r\n"
@@ -85,6 +89,7 @@ class Ours:
         route = sip.routes(answer, True)
         ack = [headers[0], f"To: {answer['To']}", headers[2], *route]
         agent.send("ACK", sip.contact(answer), ack, cseq=agent.cseq)
+        self.agents[agent.carrier.socket] = agent, body
         return f"127.0.0.1:{re.search(r'm=audio ([0-9]+)', answer.body).group(1)} 111"
 
     def late(self):
@@ -93,8 +98,19 @@ class Ours:
                 return int(float(line.split()[1]))
         return None
 
+    def refresh(self):
+        """Answers what the focus asks of its legs while they are there: it refreshes their sessions (RFC 4028) after a quarter of an hour."""
+        while not self.over.wait(0.1):
+            for socket in select.select(list(self.agents), [], [], 0)[0]:
+                agent, body = self.agents[socket]
+                asked = agent.receive()
+                if asked.is_request and asked.word != "ACK":
+                    agent.respond(asked, "200 OK", body if asked.word in ("INVITE", "UPDATE") else "")
+
     def stop(self):
-        for agent in self.agents:
+        self.over.set()
+        self.refreshed.join()
+        for agent, _ in self.agents.values():
             agent.close()
         self.service.stop()
 
