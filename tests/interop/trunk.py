@@ -1,4 +1,4 @@
-"""Kamailio, run and not imitated: a carrier with one customer, and one telephone behind it."""
+"""Kamailio, run and not imitated: a carrier with one customer and one telephone behind it, or a domain of its own."""
 
 import os
 import shutil
@@ -9,22 +9,25 @@ from pathlib import Path
 
 from conftest import free_port, wait_until
 
-CONFIG = Path(__file__).parent / "kamailio/trunk.cfg"
+CONFIGS = Path(__file__).parent / "kamailio"
 USER, SECRET = "customer", "between-us"
 
 
 class Carrier:
     """One Kamailio."""
 
-    def __init__(self, folder, name="carrier"):
+    config = "trunk.cfg"
+    realm = "carrier.example"
+
+    def __init__(self, folder, name="carrier", **more):
         self.folder = Path(folder) / name
         self.folder.mkdir()
         self.port, self.phone_port = free_port(), free_port()
-        words = {"PORT": self.port, "PHONE": self.phone_port, "REALM": "carrier.example", "USER": USER, "PASSWORD": SECRET}
-        text = CONFIG.read_text()
+        words = {"PORT": self.port, "PHONE": self.phone_port, "REALM": self.realm, "USER": USER, "PASSWORD": SECRET, **more}
+        text = (CONFIGS / self.config).read_text()
         for word, value in words.items():
             text = text.replace(f"@{word}@", str(value))
-        (self.folder / "trunk.cfg").write_text(text)
+        (self.folder / self.config).write_text(text)
         self.secret = self.folder / "secret"
         self.secret.write_text(SECRET + "\n")
         self.process = None
@@ -32,7 +35,7 @@ class Carrier:
     def start(self):
         self.log = open(self.folder / "log", "ab")
         kamailio = shutil.which("kamailio", path=os.environ["PATH"] + ":/usr/sbin")
-        words = [kamailio, "-f", str(self.folder / "trunk.cfg"), "-DD", "-E", "-m", "32", "-M", "4"]
+        words = [kamailio, "-f", str(self.folder / self.config), "-DD", "-E", "-m", "32", "-M", "4"]
         words += ["-Y", str(self.folder), "-w", str(self.folder), "-P", str(self.folder / "pid")]
         # Its children are of its group: they end with it, and nobody else does.
         self.process = subprocess.Popen(words, stdout=self.log, stderr=self.log, start_new_session=True)
@@ -69,6 +72,17 @@ class Carrier:
         """The trunk as `[[sip.trunks]]` has it, in one line."""
         keys = {"name": "carrier", "server": f"sip:127.0.0.1:{self.port}", "user": USER, "password_file": self.secret, **keys}
         return as_table(keys)
+
+
+class Domain(Carrier):
+    """A domain of its own, whose telephones register with it."""
+
+    config = "domain.cfg"
+    realm = "far.test"
+
+    @property
+    def ports(self):
+        return {"sip.udp": self.port}
 
 
 def as_table(keys):
