@@ -155,7 +155,11 @@ impl Framer {
         }
     }
 
-    fn wait(&self) -> Result<Option<Frame>, XmlError> {
+    /// Whoever waits may wait for long, without the memory of what was there.
+    fn wait(&mut self) -> Result<Option<Frame>, XmlError> {
+        if self.buffer.is_empty() {
+            self.buffer = BytesMut::new();
+        }
         if self.buffer.len() > self.limits.bytes {
             return Err(XmlError::OverLimit("bytes of one element"));
         }

@@ -126,6 +126,9 @@ impl Outlet {
                 let end = self.batch.iter().position(|outgoing| matches!(outgoing.what, What::End));
                 behind = end.map(|end| self.batch.split_off(end + 1));
                 self.defer();
+                buffer.reserve_exact(
+                    self.batch.iter().map(|outgoing| outgoing.bytes.len()).sum::<usize>() + ASK.len(),
+                );
                 for outgoing in &self.batch {
                     buffer.extend_from_slice(&outgoing.bytes);
                 }
@@ -162,8 +165,7 @@ impl Outlet {
                 self.batch = behind;
                 return (self, io);
             }
-            buffer.clear();
-            buffer.shrink_to(16_384);
+            buffer = Vec::new(); // the next may be long in coming
         };
         let _ = breaks.send(broken); // who listens has stopped already
         loop {
