@@ -52,6 +52,7 @@ fn room_of(event: &RoomEvent) -> &RoomAddress {
         | RoomEvent::SubjectChanged { room, .. }
         | RoomEvent::OccupantJoined { room, .. }
         | RoomEvent::OccupantRemoved { room, .. }
+        | RoomEvent::NickChanged { room, .. }
         | RoomEvent::RoleChanged { room, .. }
         | RoomEvent::AffiliationChanged { room, .. } => room,
     }

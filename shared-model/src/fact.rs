@@ -286,6 +286,8 @@ pub enum RoomEvent {
     OccupantJoined { room: RoomAddress, jid: BareJid, nick: String, role: Role },
     /// Somebody is no longer inside.
     OccupantRemoved { room: RoomAddress, jid: BareJid, nick: String, reason: LeaveReason },
+    /// Somebody who is inside is called otherwise.
+    NickChanged { room: RoomAddress, jid: BareJid, before: String, nick: String },
     /// A role changed: voice was granted or revoked, a moderator made.
     RoleChanged { room: RoomAddress, jid: BareJid, nick: String, role: Role },
     /// Somebody's affiliation changed, whether they are inside or not.

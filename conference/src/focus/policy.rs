@@ -189,6 +189,11 @@ pub fn learn(room: &mut RoomSnapshot, event: &RoomEvent) {
             room.occupants.push(Occupant { nick: nick.clone(), jid: jid.clone(), role: *role, affiliation });
         }
         RoomEvent::OccupantRemoved { nick, .. } => room.occupants.retain(|occupant| occupant.nick != *nick),
+        RoomEvent::NickChanged { before, nick, .. } => {
+            for occupant in room.occupants.iter_mut().filter(|occupant| occupant.nick == *before) {
+                occupant.nick.clone_from(nick);
+            }
+        }
         RoomEvent::RoleChanged { nick, role, .. } => {
             for occupant in room.occupants.iter_mut().filter(|occupant| occupant.nick == *nick) {
                 occupant.role = *role;
@@ -283,6 +288,10 @@ mod tests {
         assert_eq!(voice(&moderated, Some(&jid("alice"))), Voice::Granted);
         learn(&mut moderated, &at(Role::Visitor));
         assert_eq!(voice(&moderated, Some(&jid("alice"))), Voice::Revoked);
+        let (room, jid, before, nick) = (address(), jid("alice"), "a".into(), "al".into());
+        learn(&mut moderated, &RoomEvent::NickChanged { room, jid, before, nick });
+        let nicks: Vec<&str> = moderated.occupants.iter().map(|occupant| occupant.nick.as_str()).collect();
+        assert_eq!(nicks, ["al"], "one all the time");
     }
 
     #[test]

@@ -304,6 +304,9 @@ fn room(at: Correlation, event: &RoomEvent) -> Option<Draft> {
         RoomEvent::OccupantJoined { room, jid, nick, role } => {
             of(jid, room, "room_joined", format!("entered {room} as {nick}, {role:?}"))
         }
+        RoomEvent::NickChanged { room, jid, before, nick } => {
+            of(jid, room, "room_nick", format!("{before} is called {nick} now in {room}"))
+        }
         RoomEvent::OccupantRemoved { room, jid, nick, reason } => {
             let (event, why) = match reason {
                 LeaveReason::Left => ("room_left", "left"),

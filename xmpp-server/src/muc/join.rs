@@ -199,11 +199,8 @@ impl Room {
         self.change_status(&before.jid, stanza, out);
         self.tell_oneself(&before.jid, stanza, nick.code(), out);
         if let Some(jid) = bare(&before.jid) {
-            // The new one first, so that the account is inside all the time; and no role changed: nobody was given a voice.
-            let (room, nick, role) = (self.address.clone(), nick.text.to_owned(), before.role);
-            out.facts.push(RoomEvent::OccupantJoined { room: room.clone(), jid: jid.clone(), nick, role });
-            let (nick, reason) = (before.nick.clone(), LeaveReason::Left);
-            out.facts.push(RoomEvent::OccupantRemoved { room, jid, nick, reason });
+            let (room, before, nick) = (self.address.clone(), before.nick.clone(), nick.text.to_owned());
+            out.facts.push(RoomEvent::NickChanged { room, jid, before, nick });
         }
         Ok(())
     }

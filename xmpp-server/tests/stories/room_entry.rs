@@ -2,7 +2,7 @@
 
 use crate::common::rooms::{INFO, INSTANT, ROOM, configure, fact, item, room};
 use crate::common::{Client, ROOMS, attribute, serve, serve_with};
-use shared_model::{Role, RoomEvent};
+use shared_model::RoomEvent;
 use shared_store::Store;
 use xmpp_server::{Config, Creators};
 
@@ -377,13 +377,9 @@ async fn nicks_are_unique_and_change_with_code_303() {
     alice.expect(&["<presence", "/Robert'"]).await;
     bob.expect(&["code='303'", "code='110'"]).await;
     // A name is no voice: the call hears of one who is inside all the time, and of no role.
-    let joined = fact(&mut facts, |_| true).await;
-    assert!(
-        matches!(&joined, RoomEvent::OccupantJoined { nick, role: Role::Participant, .. } if nick == "Robert"),
-        "{joined:?}"
-    );
-    let left = fact(&mut facts, |_| true).await;
-    assert!(matches!(&left, RoomEvent::OccupantRemoved { nick, .. } if nick == "Bob"), "{left:?}");
+    let told = fact(&mut facts, |_| true).await;
+    let RoomEvent::NickChanged { before, nick, .. } = &told else { panic!("{told:?}") };
+    assert_eq!((before.as_str(), nick.as_str()), ("Bob", "Robert"));
     alice.send(&format!("<message type='chat' to='{ROOM}/Robert'><body>psst</body></message>")).await;
     let private = bob.expect(&["psst"]).await;
     assert!(private.contains(&format!("from='{ROOM}/Alice'")) && private.contains("muc#user"));

@@ -378,6 +378,7 @@ pub(super) const SAID: &[(&str, &str)] = &[
     ("session_resumed: the chat of {} goes on", "der Chat von {} geht weiter"),
     ("session_ended: the chat of {} ended: {}", "der Chat von {} ist zu Ende: {}"),
     ("room_joined: entered {} as {}, {}", "betrat {} als {}, {}"),
+    ("room_nick: {} is called {} now in {}", "{} heißt jetzt {} in {}"),
     ("room_left: {} left {}", "{} verließ {}"),
     (
         "room_kicked: {} was removed by a moderator of {}",
