@@ -13,7 +13,9 @@ const STREAMS: &[Spec] = &[
     Spec::rfc(9525).note("certificates of other servers"),
     Spec::rfc(7590).complete(),
     Spec::xep(4, "2.13.1").note("forms of rooms"),
-    Spec::xep(45, "1.35.5").complete(),
+    Spec::xep(45, "1.35.5")
+        .complete()
+        .note("a moderated room keeps who has a voice for 30 days, and for 1,000 people (section 5.1)"),
     Spec::xep(82, "1.1.1").complete(),
     Spec::xep(128, "1.0.1").complete(),
     crate::component::SPEC,

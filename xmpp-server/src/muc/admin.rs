@@ -176,6 +176,7 @@ impl Room {
     ) {
         let clients = self.clients(nick);
         let Some(first) = clients.first() else { return };
+        out.save |= self.remember_role(first, role);
         if role == Role::None {
             let removal = Removal { actor, reason, ..Removal::new(LeaveReason::Kicked) };
             return self.remove_nick(first, &removal, out);
@@ -210,6 +211,7 @@ impl Room {
         }
         let had_more = self.nicks_reserved.remove(jid.bare_str()).is_some()
             | self.requests.remove(jid.bare_str()).is_some()
+            | self.voices.forget(jid)
             | self.hats.forget(jid);
         out.save |= had_more;
     }
@@ -240,6 +242,7 @@ impl Room {
                 self.reasons.remove(jid.bare_str());
             }
         }
+        self.voices.forget(jid);
         if !affiliation.is_member() {
             self.nicks_reserved.remove(jid.bare_str()); // §9.1
         }

@@ -101,7 +101,7 @@ impl Room {
         self.admit(from, nick.text, affiliation, entrance)?;
         self.was_entered = true;
         let earlier = self.by_nick(nick.text).map(|client| client.role);
-        let role = earlier.unwrap_or_else(|| self.role_of(affiliation));
+        let role = earlier.unwrap_or_else(|| self.role_at_entry(from, affiliation));
         let occupant = Occupant {
             nick: nick.text.to_owned(),
             jid: from.clone(),

@@ -34,6 +34,7 @@ mod presence;
 mod private;
 mod register;
 mod retract;
+mod roles;
 mod room;
 mod search;
 mod service;

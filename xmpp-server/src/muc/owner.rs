@@ -69,6 +69,9 @@ impl Room {
         self.check_owners(changes.iter().map(|(jid, affiliation)| (jid.bare_str(), *affiliation)))?;
         let before = std::mem::replace(&mut self.config, next);
         self.is_locked = false;
+        if !self.config.moderated {
+            self.voices.clear();
+        }
         out.save = true;
         out.forget |= before.persistent && !self.config.persistent;
         self.say_configured(self.codes_of(&before), out);

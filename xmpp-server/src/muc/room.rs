@@ -20,6 +20,7 @@ use super::invite::{Invitation, Invited};
 use super::moderate::Retraction;
 use super::pace::Pace;
 use super::private::Questions;
+use super::roles::Voices;
 use super::tombstone::Tombstone;
 
 /// What follows from a command.
@@ -95,6 +96,10 @@ pub(crate) struct Room {
     pub(crate) reasons: BTreeMap<String, String>,
     /// In the order of entry.
     pub(crate) occupants: Vec<Occupant>,
+    /// Who has a voice, or none, beyond their leaving.
+    pub(crate) voices: Voices,
+    /// When it was last told something, milliseconds since 1970.
+    pub(crate) now: i64,
     pub(crate) subject: Subject,
     /// Nicks that are reserved, by bare JID (§7.10).
     pub(crate) nicks_reserved: BTreeMap<String, String>,
@@ -138,6 +143,8 @@ impl Room {
             affiliations: BTreeMap::new(),
             reasons: BTreeMap::new(),
             occupants: Vec::new(),
+            voices: Voices::default(),
+            now: 0,
             subject: Subject::default(),
             nicks_reserved: BTreeMap::new(),
             requests: BTreeMap::new(),

@@ -8,6 +8,7 @@ use xmpp_core::{Element, ns};
 
 use super::config::RoomConfig;
 use super::hats::Hats;
+use super::roles::Voices;
 use super::room::{Room, Subject};
 
 /// A room without its occupants and history.
@@ -29,6 +30,8 @@ pub(crate) struct Kept {
     photos: Vec<String>,
     #[serde(default)]
     hats: Hats,
+    #[serde(default)]
+    voices: Voices,
     /// Whether the index names the room (`keeping`).
     #[serde(default)]
     indexed: bool,
@@ -47,6 +50,7 @@ impl Kept {
             has_card: room.has_card,
             photos: room.photos.clone(),
             hats: room.hats.clone(),
+            voices: room.voices.clone(),
             indexed: true,
         }
     }
@@ -62,6 +66,7 @@ impl Kept {
         room.has_card = self.has_card;
         room.photos = self.photos;
         room.hats = self.hats;
+        room.voices = self.voices;
         room.is_locked = false;
     }
 

@@ -162,6 +162,7 @@ async fn hear(
 }
 
 fn take(server: &Server, room: &mut Room, command: Command, effects: &mut Effects, kept: &mut Vec<Kept>) {
+    room.now = unix_millis();
     match command {
         Command::Stanza(stanza) => {
             if let Err(error) = room.handle(&stanza, unix_millis(), effects) {

@@ -1,7 +1,8 @@
 //! Moderators, admins and those who ask them — XEP-0045 §7.8, §7.10, §7.13, §8, §9.
 
 use crate::common::rooms::{INFO, INSTANT, ROOM, configure, item, items, room};
-use crate::common::{Client, attribute, serve};
+use crate::common::{Client, attribute, serve, serve_over};
+use xmpp_server::Config;
 
 #[tokio::test]
 async fn a_ban_may_name_a_domain() {
@@ -72,6 +73,48 @@ async fn lists_are_for_those_who_may_read_them() {
     assert!(carol.ask("get", ROOM, &item("role='participant'")).await.contains("forbidden"));
     let both = item("nick='Caz' role='visitor' affiliation='member'");
     assert!(alice.ask("set", ROOM, &both).await.contains("bad-request"), "§17.4");
+}
+
+/// Leaves, whatever was said before.
+async fn leave(client: &mut Client) {
+    client.send(&format!("<presence type='unavailable' to='{ROOM}/x'/>")).await;
+    client.expect(&["type='unavailable'", "code='110'"]).await;
+}
+
+/// §5.1: whom moderators gave a voice has it the next time, in a moderated room.
+#[tokio::test]
+async fn a_moderated_room_knows_who_has_a_voice() {
+    let served = serve().await;
+    let (mut alice, mut bob) = room(&served).await;
+    alice.ask("set", ROOM, &configure(&[("moderatedroom", "1"), ("persistentroom", "1")])).await;
+    let mut carol = Client::online(&served, "carol", "c").await;
+    assert!(carol.enter(ROOM, "Carol").await.contains("role='visitor'"));
+    alice.ask("set", ROOM, &item("nick='Carol' role='participant'")).await;
+    leave(&mut carol).await;
+    assert!(carol.enter(ROOM, "Caz").await.contains("role='participant'"), "by whatever nick");
+    // It outlives the process, too.
+    let again = serve_over(&served, Config::default(), served.store.clone()).await;
+    let mut later = Client::online(&again, "carol", "later").await;
+    assert!(later.enter(ROOM, "Carol").await.contains("role='participant'"));
+    // Whoever had their voice taken has none, until they become somebody else to the room.
+    alice.ask("set", ROOM, &item("jid='bob@example.org' affiliation='member'")).await;
+    alice.ask("set", ROOM, &item("nick='Bob' role='visitor'")).await;
+    leave(&mut bob).await;
+    assert!(bob.enter(ROOM, "Bob").await.contains("role='visitor'"));
+    alice.ask("set", ROOM, &item("jid='bob@example.org' affiliation='none'")).await;
+    alice.ask("set", ROOM, &item("jid='bob@example.org' affiliation='member'")).await;
+    leave(&mut bob).await;
+    assert!(bob.enter(ROOM, "Bob").await.contains("role='participant'"));
+    // A kick ends it.
+    alice.ask("set", ROOM, &item("nick='Caz' role='none'")).await;
+    carol.expect(&["type='unavailable'", "code='307'"]).await;
+    assert!(carol.enter(ROOM, "Carol").await.contains("role='visitor'"));
+    // A room that is moderated no more forgets.
+    alice.ask("set", ROOM, &item("nick='Carol' role='participant'")).await;
+    alice.ask("set", ROOM, &configure(&[("moderatedroom", "0")])).await;
+    alice.ask("set", ROOM, &configure(&[("moderatedroom", "1")])).await;
+    leave(&mut carol).await;
+    assert!(carol.enter(ROOM, "Carol").await.contains("role='visitor'"));
 }
 
 #[tokio::test]
