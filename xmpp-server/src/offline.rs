@@ -6,7 +6,7 @@
 //! State the archive of owner `<bare JID>#offline`. A message leaves it when a socket has taken it: a crash between the
 //!       two shows it twice rather than never, and so does a session that still writes after [`ENDING`], or a client that has
 //!       messages and loses its session before it acks them. In memory, which session has which of them in its outbox,
-//!       or is to have it next.
+//!       or is to have it next, and of which other sessions have a copy ([`Among`]): what one of them has waits no more.
 //! Errors what is above the bound is not kept: the sender is told.
 //! Not here: XEP-0013 (flexible retrieval).
 
@@ -23,6 +23,7 @@ use xmpp_core::payload::delay;
 use xmpp_core::{Stanza, ns};
 
 use crate::archive;
+use crate::router::Among;
 
 /// All queues.
 pub(crate) struct Offline {
@@ -39,6 +40,8 @@ struct Given {
     session: u64,
     stage: Stage,
     since: Instant,
+    /// Of what other sessions of the account have a copy, too.
+    among: Option<Arc<Among>>,
 }
 
 /// How far a message is on its way to a session.
@@ -48,11 +51,13 @@ pub(crate) enum Stage {
     Behind,
     /// In its outbox.
     InOutbox,
+    /// No more, and another client has it, or may still get it.
+    Spare,
 }
 
 impl Given {
     fn now(session: u64, stage: Stage) -> Self {
-        Self { session, stage, since: Instant::now() }
+        Self { session, stage, since: Instant::now(), among: None }
     }
 }
 
@@ -119,7 +124,9 @@ impl Offline {
         match self.archive.append(&entries).await {
             Ok(()) => Ok(ids),
             Err(error) => {
-                self.wait_again(owner, &ids);
+                // Another session may have the same to get.
+                let is_its = |given: &Given| whose.is_some_and(|(session, _)| session == given.session);
+                self.take(owner, |id, given| is_its(given) && ids.iter().any(|own| own == id));
                 Err(error)
             }
         }
@@ -150,6 +157,7 @@ impl Offline {
         session: u64,
         bound: &[u64],
     ) -> Result<Vec<(String, Stanza)>, StoreError> {
+        self.forget_spare(owner).await;
         let mut all = in_order(&*self.archive, owner).await?;
         let mut given = self.given.entry(owner.to_owned()).or_default();
         all.retain(|entry| {
@@ -158,7 +166,9 @@ impl Offline {
                 false => !bound.contains(&given.session) && given.since.elapsed() >= ENDING,
             });
             if is_free {
-                given.insert(entry.id.clone(), Given::now(session, Stage::InOutbox));
+                let now = Given::now(session, Stage::InOutbox);
+                let among = given.remove(&entry.id).and_then(|before| before.among);
+                given.insert(entry.id.clone(), Given { among, ..now });
             }
             is_free
         });
@@ -190,44 +200,105 @@ impl Offline {
     /// Forgets messages that a client has.
     pub(crate) async fn forget(&self, owner: &str, ids: &[String]) -> Result<(), StoreError> {
         self.archive.remove(&queue(owner), ids).await?;
-        self.wait_again(owner, ids);
+        for among in self.take(owner, |id, _| ids.iter().any(|own| own == id)) {
+            among.had();
+        }
         Ok(())
     }
 
     /// A session has these, or is to have them.
     pub(crate) fn give(&self, owner: &str, ids: &[String], session: u64, stage: Stage) {
         let mut given = self.given.entry(owner.to_owned()).or_default();
-        given.extend(ids.iter().map(|id| (id.clone(), Given::now(session, stage))));
+        for id in ids {
+            let among = given.remove(id).and_then(|before| before.among);
+            given.insert(id.clone(), Given { among, ..Given::now(session, stage) });
+        }
     }
 
-    /// No session has these any more.
+    /// Other sessions have a copy of what waits for one under this id. If it waits for all meanwhile, nobody else gives it.
+    pub(crate) fn share(&self, owner: &str, id: &str, among: &Arc<Among>) {
+        let mut all = self.given.get_mut(owner);
+        match all.as_mut().and_then(|given| given.get_mut(id)) {
+            Some(given) => given.among = Some(Arc::clone(among)),
+            None => among.had(),
+        }
+    }
+
+    /// A session does not get these any more.
     pub(crate) fn wait_again(&self, owner: &str, ids: &[String]) {
-        self.given.remove_if_mut(owner, |_, given| {
-            for id in ids {
-                given.remove(id);
-            }
-            given.is_empty()
-        });
+        self.let_go(owner, |id, _| ids.iter().any(|own| own == id));
     }
 
     /// What a session was to have next waits for others as well.
     pub(crate) fn release(&self, owner: &str, session: u64) {
-        self.given.remove_if_mut(owner, |_, given| {
-            given.retain(|_, given| given.session != session || given.stage != Stage::Behind);
-            given.is_empty()
-        });
+        self.let_go(owner, |_, given| given.session == session && given.stage == Stage::Behind);
     }
 
-    /// A session is over: what it was given and did not get waits again. Whether there is any.
-    pub(crate) fn session_ended(&self, owner: &str, session: u64) -> bool {
-        let mut had_some = false;
-        self.given.remove_if_mut(owner, |_, given| {
-            let before = given.len();
-            given.retain(|_, given| given.session != session);
-            had_some = given.len() < before;
-            given.is_empty()
+    /// A session is over: what it was given and did not get waits again. Whether there is any. In the queue's turn.
+    pub(crate) async fn session_ended(&self, owner: &str, session: u64) -> bool {
+        let waits = self.let_go(owner, |_, given| given.session == session);
+        self.forget_spare(owner).await;
+        waits
+    }
+
+    /// Others of whom it was unclear whether they would get something did not: it waits again. Whether there is any.
+    pub(crate) fn settle(&self, owner: &str) -> bool {
+        self.given.contains_key(owner) && self.let_go(owner, |_, _| false)
+    }
+
+    /// Lets go of what a session does not get. What another client has waits for nobody, and what one may still get waits until that is
+    /// known. Whether any waits for others now.
+    fn let_go(&self, owner: &str, which: impl Fn(&str, &Given) -> bool) -> bool {
+        let mut waits = false;
+        self.given.remove_if_mut(owner, |_, all| {
+            all.retain(|id, given| {
+                if given.stage != Stage::Spare && !which(id, given) {
+                    return true;
+                }
+                given.stage = Stage::Spare;
+                let is_others =
+                    given.among.as_ref().is_some_and(|it| it.is_had() || Arc::strong_count(it) > 1);
+                waits |= !is_others;
+                is_others
+            });
+            all.is_empty()
         });
-        had_some
+        waits
+    }
+
+    /// What waits for nobody, since another client has it.
+    pub(crate) fn spare(&self, owner: &str) -> Vec<String> {
+        let is_spare = |given: &Given| {
+            given.stage == Stage::Spare && given.among.as_ref().is_some_and(|among| among.is_had())
+        };
+        let given = self.given.get(owner);
+        let all = given.iter().flat_map(|given| given.iter());
+        all.filter(|(_, given)| is_spare(given)).map(|(id, _)| id.clone()).collect()
+    }
+
+    async fn forget_spare(&self, owner: &str) {
+        let spare = self.spare(owner);
+        if !spare.is_empty()
+            && let Err(error) = self.forget(owner, &spare).await
+        {
+            tracing::error!(%error, "messages that another client has could not be forgotten");
+        }
+    }
+
+    /// Takes out of what was given, and answers of what of it other sessions have a copy.
+    fn take(&self, owner: &str, which: impl Fn(&str, &Given) -> bool) -> Vec<Arc<Among>> {
+        let mut among = Vec::new();
+        self.given.remove_if_mut(owner, |_, all| {
+            all.retain(|id, given| {
+                let stays = !which(id, given);
+                if !stays {
+                    among.extend(given.among.take());
+                }
+                stays
+            });
+            all.is_empty()
+        });
+        among
     }
 }
 
@@ -294,7 +365,7 @@ mod tests {
             offline.waiting("a@x", 2, &[1, 2]).await.unwrap().is_empty(),
             "another session was given them"
         );
-        offline.session_ended("a@x", 1);
+        offline.session_ended("a@x", 1).await;
         assert_eq!(offline.waiting("a@x", 2, &[2]).await.unwrap(), waiting);
         offline.forget("a@x", &[waiting[0].0.clone()]).await.unwrap();
         assert!(offline.waiting("a@x", 3, &[3]).await.unwrap().is_empty());
@@ -313,7 +384,7 @@ mod tests {
         assert!(offline.waiting("a@x", 2, &[1, 2]).await.unwrap().is_empty(), "it is the first one's");
         assert_eq!(offline.waiting("a@x", 1, &[1, 2]).await.unwrap().len(), 1);
         assert!(offline.waiting("a@x", 1, &[1, 2]).await.unwrap().is_empty(), "it has it");
-        assert!(offline.session_ended("a@x", 1) && !offline.session_ended("a@x", 1));
+        assert!(offline.session_ended("a@x", 1).await && !offline.session_ended("a@x", 1).await);
         assert_eq!(offline.waiting("a@x", 2, &[2]).await.unwrap().len(), 1);
     }
 

@@ -81,9 +81,14 @@ pub(crate) fn leave(server: &Server, stanza: Stanza) {
 
 /// Sends to one address as it is: a resource here, or another domain.
 pub(crate) fn pass(server: &Server, stanza: Stanza) {
+    pass_among(server, stanza, None);
+}
+
+/// The same of what other sessions of the account get, too.
+pub(crate) fn pass_among(server: &Server, stanza: Stanza, among: Option<&Arc<Among>>) {
     match &stanza.to {
         Some(to) if is_here(server, to) => {
-            let is_sent = server.router.send(to, &stanza) == Sent::Yes;
+            let is_sent = server.router.send_among(to, &stanza, among) == Sent::Yes;
             if is_sent && stanza.is_type("groupchat") {
                 push::notify_occupant(server, to, &stanza);
             }
@@ -350,9 +355,14 @@ async fn to_account_message(server: &Server, to: &Jid, message: Stanza) {
 }
 
 /// Those whom a message was given have their copies. Whoever ended meanwhile left it to us.
-async fn given_among(server: &Server, to: &Jid, among: Option<Arc<Among>>) {
-    if let Some(kept) = among.and_then(Among::left) {
+pub(crate) async fn given_among(server: &Server, to: &Jid, among: Option<Arc<Among>>) {
+    let Some(among) = among else { return };
+    let left = among.left();
+    let is_left = left.is_some();
+    if let Some(kept) = left {
         put_by(server, &to.to_bare(), &[kept]).await;
+    }
+    if is_left || server.offline.settle(to.bare_str()) {
         give_to_willing(server, to).await;
     }
 }
@@ -363,10 +373,10 @@ async fn hand(server: &Server, session: &Session, message: &Stanza, among: Optio
     if !must_be_stored(message, owner) {
         return session.push_among(message, among);
     }
-    let ids = stored(server, session, message, Stage::InOutbox).await;
+    let ids = stored(server, session, (message, among), Stage::InOutbox).await;
     let Some(id) = ids.first() else { return session.push_among(message, among) };
-    among.into_iter().for_each(|among| among.had()); // it waits under its id
-    if session.push_stored(message, id) == Sent::No {
+    among.into_iter().for_each(|among| server.offline.share(owner, id, among));
+    if session.push_stored(message, id, among) == Sent::No {
         // The session ended meanwhile, and the message waits.
         server.offline.wait_again(owner, &ids);
         give_to_willing(server, &session.jid).await;
@@ -382,11 +392,9 @@ async fn put_behind(
     among: Option<&Arc<Among>>,
 ) -> Sent {
     let owner = session.jid.bare_str();
-    let ids = stored(server, session, message, Stage::Behind).await;
-    if ids.is_empty() {
-        return session.push_among(message, among);
-    }
-    among.into_iter().for_each(|among| among.had()); // it waits under its id
+    let ids = stored(server, session, (message, among), Stage::Behind).await;
+    let Some(id) = ids.first() else { return session.push_among(message, among) };
+    among.into_iter().for_each(|among| server.offline.share(owner, id, among));
     let is_it = |now: &Session| now.serial == session.serial && now.is_to_be_given();
     if !server.router.sessions(owner).iter().any(is_it) {
         // It has all of that meanwhile, or is over.
@@ -396,10 +404,16 @@ async fn put_behind(
     Sent::Yes
 }
 
-/// The id under which a message waits for a session; none where it cannot be kept.
-async fn stored(server: &Server, session: &Session, message: &Stanza, stage: Stage) -> Vec<String> {
+/// The id under which a message waits for a session; none where it cannot be kept. It is one for all sessions that it waits for.
+async fn stored(
+    server: &Server,
+    session: &Session,
+    (message, among): (&Stanza, Option<&Arc<Among>>),
+    stage: Stage,
+) -> Vec<String> {
     let whose = Some((session.serial, stage));
-    let kept = server.offline.keep(session.jid.bare_str(), &[(message, Came::now())], whose).await;
+    let came = among.map_or_else(Came::now, |among| among.kept().came);
+    let kept = server.offline.keep(session.jid.bare_str(), &[(message, came)], whose).await;
     kept.unwrap_or_else(|error| {
         tracing::error!(%error, "a message that is to wait for its client could not be kept");
         Vec::new()

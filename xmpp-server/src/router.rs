@@ -460,8 +460,8 @@ impl Session {
     }
 
     /// Puts a message into the outbox that waits under this id.
-    pub(crate) fn push_stored(&self, message: &Stanza, id: &str) -> Sent {
-        let what = What::Stored(Box::new(message.clone()), id.to_owned());
+    pub(crate) fn push_stored(&self, message: &Stanza, id: &str, among: Option<&Arc<Among>>) -> Sent {
+        let what = What::Stored(Box::new(message.clone()), id.to_owned(), among.cloned());
         self.put(Outgoing { bytes: message.to_bytes(), what })
     }
 

@@ -1,6 +1,7 @@
 //! The task that owns a room: commands in, effects made durable, then sent and told.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::Arc;
 
 use shared_model::{
@@ -22,6 +23,7 @@ use crate::archive;
 use crate::callers::{self, Shown};
 use crate::features::not_now;
 use crate::route;
+use crate::router::Among;
 use crate::server::Server;
 
 /// What a room is told.
@@ -226,9 +228,12 @@ async fn send(server: &Arc<Server>, room: &mut Room, mut effects: Effects) -> Re
         }
         // Who is inside is true all the same.
         effects.stanzas.retain(|stanza| stanza.kind == Kind::Presence);
+        effects.private.clear();
     }
-    for stanza in effects.stanzas {
+    let shared = among(server, &effects);
+    for (at, stanza) in effects.stanzas.into_iter().enumerate() {
         let Some(to) = &stanza.to else { continue };
+        let among = shared.iter().find(|(copies, _)| copies.contains(&at)).map(|(_, among)| among);
         if to.is_bare() && server.is_home(to.domain()) {
             // An invitation, or a question about an account: by the rules of the bare JID. Not in this task, which
             // would wait for itself if the answer came back while its channel is full.
@@ -236,9 +241,20 @@ async fn send(server: &Arc<Server>, room: &mut Room, mut effects: Effects) -> Re
             tokio::spawn(async move { route::route(&server, stanza).await });
         } else if let Some(error) = refused(server, room, to, &stanza).await {
             route::give_back(server, &stanza, &error); // to who called, by way of the room
+            among.into_iter().for_each(|among| among.had()); // nobody is to get it
         } else {
-            route::pass(server, stanza);
+            route::pass_among(server, stanza, among);
         }
+    }
+    for (_, among) in shared {
+        let server = Arc::clone(server);
+        // Not in this task: who has the account's turn may be waiting for it.
+        tokio::spawn(async move {
+            let to = among.kept().stanza.to.clone();
+            if let Some(to) = to {
+                route::given_among(&server, &to, Some(among)).await;
+            }
+        });
     }
     for invitation in effects.invitations {
         let server = Arc::clone(server);
@@ -265,7 +281,7 @@ async fn send(server: &Arc<Server>, room: &mut Room, mut effects: Effects) -> Re
 /// then on. Nobody's turn is waited for: who has one may be waiting for this task.
 async fn keep_private(server: &Server, room: &Room, effects: &mut Effects) -> Result<Vec<Entry>, StoreError> {
     let mut entries = Vec::new();
-    for copies in std::mem::take(&mut effects.private) {
+    for copies in effects.private.clone() {
         let Some(first) = effects.stanzas.get(copies.start) else { continue };
         let Some(to) = first.to.as_ref().filter(|to| server.is_home(to.domain())) else { continue };
         if refused(server, room, to, first).await.is_some() {
@@ -280,6 +296,17 @@ async fn keep_private(server: &Server, room: &Room, effects: &mut Effects) -> Re
         entries.push(entry);
     }
     Ok(entries)
+}
+
+/// Of which private messages several clients of one of ours get a copy each, and which copies these are: what one of them has is not
+/// given to it again when another is lost.
+fn among(server: &Server, effects: &Effects) -> Vec<(Range<usize>, Arc<Among>)> {
+    let shared = effects.private.iter().filter(|copies| copies.len() > 1).filter_map(|copies| {
+        let first = effects.stanzas.get(copies.start)?;
+        let to = first.to.as_ref().filter(|to| server.is_home(to.domain()))?;
+        Some((copies.clone(), Among::of(&server.router, to.bare_str(), first)?))
+    });
+    shared.collect()
 }
 
 /// Why an occupant's private stanza, or call, does not reach another one of ours.

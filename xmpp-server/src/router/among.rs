@@ -4,7 +4,7 @@
 //! In    a message on its way to an account with several sessions.
 //! Out   what is with each of them until its client has it. When one ends without, the message goes elsewhere if no other had it, and none is
 //!       still to get it: the last one says so.
-//! State with the outboxes and what waits for acks; nothing of its own.
+//! State with the outboxes, what waits for acks, and what waits in the store for one of them ([`crate::offline`]); nothing of its own.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,13 +35,17 @@ impl Among {
         &self.kept
     }
 
-    /// A client has it, or it waits for one in the store.
+    /// A client has it, or it waits in the store for whichever comes.
     pub(crate) fn had(&self) {
         self.is_had.store(true, Ordering::Release);
     }
 
+    pub(crate) fn is_had(&self) -> bool {
+        self.is_had.load(Ordering::Acquire)
+    }
+
     /// Lets go of it without its client having it: the message, if it was the last one, and nobody had it.
     pub(crate) fn left(self: Arc<Self>) -> Option<Kept> {
-        Arc::into_inner(self).filter(|among| !among.is_had.load(Ordering::Acquire)).map(|among| among.kept)
+        Arc::into_inner(self).filter(|among| !among.is_had()).map(|among| among.kept)
     }
 }

@@ -41,8 +41,9 @@ pub(crate) enum What {
     Copied(Arc<Among>),
     /// A message that waited under this id. It is forgotten when the client has it.
     Waited(String),
-    /// A message for a client without connection, which waits under this id, too. It is forgotten when the client has it.
-    Stored(Box<Stanza>, String),
+    /// A message for a client without connection, which waits under this id, too. It is forgotten when the client has it. Other sessions
+    /// may have a copy.
+    Stored(Box<Stanza>, String, Option<Arc<Among>>),
 }
 
 /// A stanza that somebody waits for, and when it came.
@@ -56,7 +57,11 @@ impl What {
     /// The client has it. The id under which it waits.
     pub(crate) fn had(self) -> Option<String> {
         match self {
-            Self::Waited(id) | Self::Stored(_, id) => Some(id),
+            Self::Waited(id) => Some(id),
+            Self::Stored(_, id, among) => {
+                among.iter().for_each(|among| among.had());
+                Some(id)
+            }
             Self::Shared(among) | Self::Copied(among) => {
                 among.had();
                 None

@@ -134,7 +134,8 @@ impl Managed {
     /// Takes an ack: what it sets free is done.
     pub(super) async fn acknowledge(&self, server: &Arc<Server>, jid: &Jid, h: u32) -> Result<(), TooHigh> {
         let free = self.unacked.lock().unwrap_or_else(PoisonError::into_inner).acknowledge(h)?;
-        let waited: Vec<String> = free.into_iter().filter_map(|it| it.what.had()).collect();
+        let mut waited: Vec<String> = free.into_iter().filter_map(|it| it.what.had()).collect();
+        waited.extend(server.offline.spare(jid.bare_str()));
         if !waited.is_empty() {
             given(server, jid, &waited).await;
         }

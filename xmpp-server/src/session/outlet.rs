@@ -210,7 +210,8 @@ impl Outlet {
 
     /// What is left of the batch reached the socket, and nobody counts it.
     async fn written(&mut self, server: &Arc<Server>, user: &Jid) {
-        let waited: Vec<String> = self.batch.drain(..).filter_map(|it| it.what.had()).collect();
+        let mut waited: Vec<String> = self.batch.drain(..).filter_map(|it| it.what.had()).collect();
+        waited.extend(server.offline.spare(user.bare_str()));
         if !waited.is_empty() {
             given(server, user, &waited).await;
         }
@@ -332,10 +333,12 @@ impl Outlet {
         let mut all = unacked.waiting_mut().enumerate();
         for ((at, kept), id) in found.into_iter().zip(ids) {
             if let Some((_, waiting)) = all.find(|(place, _)| *place == at) {
-                if let What::Shared(among) = &waiting.what {
-                    among.had(); // it waits under its id
-                }
-                waiting.what = What::Stored(Box::new(kept.stanza), id);
+                let among = match &waiting.what {
+                    What::Shared(among) => Some(Arc::clone(among)),
+                    _ => None,
+                };
+                among.iter().for_each(|among| server.offline.share(owner, &id, among));
+                waiting.what = What::Stored(Box::new(kept.stanza), id, among);
             }
         }
     }
@@ -379,7 +382,7 @@ impl Outlet {
         if !messages.is_empty() {
             route::put_by(server, &jid.to_bare(), &messages).await;
         }
-        let has_waited = server.offline.session_ended(jid.bare_str(), serial);
+        let has_waited = server.offline.session_ended(jid.bare_str(), serial).await;
         drop(turn);
         if has_waited || !messages.is_empty() {
             route::give_to_willing(server, jid).await;
@@ -391,7 +394,7 @@ fn message_of(outgoing: &Outgoing) -> Option<&Stanza> {
     match &outgoing.what {
         What::Kept(kept) => Some(&kept.stanza),
         What::Shared(among) => Some(&among.kept().stanza),
-        What::Stored(stanza, _) => Some(&**stanza),
+        What::Stored(stanza, ..) => Some(&**stanza),
         _ => None,
     }
     .filter(|stanza| stanza.kind == Kind::Message)

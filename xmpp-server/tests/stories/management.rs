@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::common::counted::{Asked, counted};
+use crate::common::rooms::{INSTANT, ROOM};
 use crate::common::{Client, DOMAIN, Served, serve, serve_over, serve_with};
 use shared_store::{Query, Store};
 use xmpp_core::payload::mam::Otherwise;
@@ -203,6 +204,147 @@ async fn of_what_no_client_acknowledged_one_copy_waits() {
     again.send("<presence/>").await;
     again.expect(&["<body>to both"]).await;
     again.expect(&["<body>copied"]).await;
+    again.expect_nothing().await;
+}
+
+/// What no archive has waits in the store for a client that is lost, and for no other that has it.
+#[tokio::test]
+async fn what_waits_for_a_lost_client_is_not_given_to_one_that_has_it() {
+    let resume_timeout = Duration::from_millis(500);
+    let config = Config { archive: Otherwise::Never, resume_timeout, ..Config::default() };
+    let served = serve_with(config, Store::in_memory()).await;
+    let mut alice = Client::online(&served, "alice", "a").await;
+    let (mut phone, mut desk) = phone_and_desk(&served).await;
+    alice.send(&message("bob", "before")).await;
+    phone.expect(&["<body>before"]).await;
+    desk.expect(&["<body>before"]).await;
+    drop(phone);
+    until_stored(&served, 1).await;
+    alice.send(&message("bob", "after")).await;
+    alice.send("<message type='chat' to='bob@example.org/phone'><body>copied</body></message>").await;
+    desk.expect(&["<body>after"]).await;
+    desk.expect(&["<body>copied"]).await;
+    until_stored(&served, 3).await;
+    desk.expect(&["<presence", "type='unavailable'", "bob@example.org/phone"]).await;
+    until_stored(&served, 0).await;
+    desk.expect_nothing().await;
+}
+
+/// The same where no client has it: one copy waits, however many were stored.
+#[tokio::test]
+async fn of_what_waits_for_two_lost_clients_one_copy_stays() {
+    let resume_timeout = Duration::from_millis(500);
+    let config = Config { archive: Otherwise::Never, resume_timeout, ..Config::default() };
+    let served = serve_with(config, Store::in_memory()).await;
+    let mut alice = Client::online(&served, "alice", "a").await;
+    let (phone, mut desk) = phone_and_desk(&served).await;
+    desk.manage().await;
+    alice.send(&message("bob", "to both")).await;
+    desk.expect(&["<body>to both"]).await;
+    drop((phone, desk));
+    until_stored(&served, 1).await;
+    while served.server.sessions() > 1 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(stored(&served).await, 1);
+    let mut again = Client::login(&served, "bob", "again").await;
+    again.send("<presence/>").await;
+    again.expect(&["<body>to both"]).await;
+    again.expect_nothing().await;
+}
+
+/// A client that comes back late gets what waits for it once, whoever else waited for it and is over.
+#[tokio::test]
+async fn what_waits_for_two_lost_clients_comes_once_to_who_resumes() {
+    let config = Config { archive: Otherwise::Never, ..Config::default() };
+    let served = serve_with(config, Store::in_memory()).await;
+    let mut alice = Client::online(&served, "alice", "a").await;
+    let mut phone = Client::online(&served, "bob", "phone").await;
+    let id = phone.manage().await;
+    let mut desk = Client::online(&served, "bob", "desk").await;
+    desk.send("<enable xmlns='urn:xmpp:sm:3' resume='true' max='1'/>").await;
+    desk.expect(&["<enabled"]).await;
+    alice.send(&message("bob", "before")).await;
+    phone.expect(&["<body>before"]).await;
+    desk.expect(&["<body>before"]).await;
+    drop((phone, desk));
+    until_stored(&served, 1).await;
+    alice.send(&message("bob", "after")).await;
+    until_stored(&served, 2).await;
+    while served.server.sessions() > 2 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let (mut phone, resumed) = Client::resume(&served, "bob", &id, 0).await;
+    assert!(resumed.starts_with("<resumed"), "{resumed}");
+    phone.expect(&["<body>before"]).await;
+    let next = phone.expect(&["<message"]).await;
+    assert!(next.contains("<body>after"), "{next}");
+    phone.send("<iq type='get' id='last' to='example.org'><ping xmlns='urn:xmpp:ping'/></iq>").await;
+    loop {
+        let next = phone.stanza().await.unwrap();
+        assert!(!next.starts_with("<message"), "{next}");
+        if next.contains("id='last'") {
+            break;
+        }
+    }
+}
+
+/// The same while another client has not said that it has it: it stays in the store until that is known.
+#[tokio::test]
+async fn what_another_client_may_have_stays_until_it_says_so() {
+    let resume_timeout = Duration::from_millis(500);
+    let config = Config { archive: Otherwise::Never, resume_timeout, ..Config::default() };
+    let served = serve_with(config, Store::in_memory()).await;
+    let mut alice = Client::online(&served, "alice", "a").await;
+    let (phone, mut desk) = phone_and_desk(&served).await;
+    desk.manage().await;
+    alice.send(&message("bob", "to both")).await;
+    desk.expect(&["<body>to both"]).await;
+    drop(phone);
+    until_stored(&served, 1).await;
+    desk.expect(&["<presence", "type='unavailable'", "bob@example.org/phone"]).await;
+    while served.server.sessions() > 2 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(stored(&served).await, 1, "nobody said that they have it");
+    quiet(&mut desk).await;
+    let mut third = Client::login(&served, "bob", "third").await;
+    third.send("<presence/>").await;
+    quiet(&mut third).await;
+    desk.send(&ack(2)).await; // the message, and the phone's end
+    until_stored(&served, 0).await;
+    quiet(&mut third).await;
+}
+
+#[tokio::test]
+async fn what_an_occupant_has_by_one_client_is_not_given_to_it_again() {
+    let config = Config { resume_timeout: Duration::from_millis(100), ..Config::default() };
+    let served = serve_with(config, Store::in_memory()).await;
+    let mut alice = Client::online(&served, "alice", "a").await;
+    alice.enter(ROOM, "Alice").await;
+    assert!(alice.ask("set", ROOM, INSTANT).await.contains("type='result'"));
+    let (mut phone, mut desk) = phone_and_desk(&served).await;
+    phone.enter(ROOM, "Bob").await;
+    desk.enter(ROOM, "Bob").await;
+    alice.send(&format!("<message type='chat' to='{ROOM}/Bob'><body>between us</body></message>")).await;
+    for client in [&mut phone, &mut desk] {
+        client.expect(&["<body>between us"]).await;
+    }
+    lose(&mut alice, phone).await;
+    desk.expect(&["<presence", "type='unavailable'", "from='bob@example.org/phone'"]).await;
+    tokio::time::sleep(Duration::from_millis(300)).await; // what goes elsewhere goes after that
+    quiet(&mut desk).await;
+    // Who has it by none of them finds it.
+    desk.manage().await;
+    alice.send(&format!("<message type='chat' to='{ROOM}/Bob'><body>again</body></message>")).await;
+    desk.expect(&["<body>again"]).await;
+    drop(desk);
+    let mut again = Client::login(&served, "bob", "again").await;
+    while served.server.sessions() > 2 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    again.send("<presence/>").await;
+    again.expect(&["<body>again"]).await;
     again.expect_nothing().await;
 }
 

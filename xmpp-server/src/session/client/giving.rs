@@ -138,7 +138,7 @@ pub(crate) async fn give_waiting(
                 match outbox.try_send(outgoing) {
                     Ok(()) => {}
                     Err(mpsc::error::TrySendError::Closed(_)) => {
-                        server.offline.session_ended(owner, serial);
+                        server.offline.session_ended(owner, serial).await;
                         return Given::Over;
                     }
                     Err(mpsc::error::TrySendError::Full(_)) => {
