@@ -107,6 +107,11 @@ pub(crate) async fn receive(server: &Server, user: &Jid, change: Change, stanza:
     let Ok((before, after)) = changed.inspect_err(failed) else { return };
     let (_, is_delivered) = before.subscription().received(change);
     let is_delivered = is_delivered && !is_awaited;
+    if is_delivered && change == Change::Unsubscribe {
+        // A.3.2, note 1: the server answers, and first, lest a request that follows be ended by it.
+        let ended = Stanza::new(Kind::Presence, Some("unsubscribed"));
+        Box::pin(route(server, ended.addressed(Some(user), Some(&contact)))).await;
+    }
     if is_delivered && change == Change::Subscribe {
         server.router.send_to_available(user.as_str(), &stanza);
     } else if is_delivered {

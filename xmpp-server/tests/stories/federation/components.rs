@@ -185,6 +185,41 @@ async fn an_occupant_goes_with_its_component_and_one_that_was_shown_presence_hea
     alice.expect(&["<presence", "type='unavailable'", "/Z'"]).await;
 }
 
+/// RFC 6121 A.3.2, note 1.
+#[tokio::test]
+async fn who_ends_a_subscription_hears_that_it_ended() {
+    let world = World::new().await;
+    let ours = serve(&world).await;
+    let mut alice = Client::online(&ours, "alice", "a").await;
+    let mut echo = Component::connect(&ours).await;
+    let say = |type_: &str, id: &str| {
+        format!("<presence type='{type_}' id='{id}' from='x@echo.example.org' to='alice@example.org'/>")
+    };
+    let ended = ["type='unsubscribed'", "from='alice@example.org'", "to='x@echo.example.org'"];
+    echo.send(&say("subscribe", "1")).await;
+    alice.expect(&["type='subscribe'", "x@echo.example.org"]).await;
+    echo.send(&say("unsubscribe", "2")).await; // none, pending in
+    echo.expect(&ended).await;
+    echo.send(&say("subscribe", "3")).await;
+    alice.expect(&["type='subscribe'", "id='3'"]).await;
+    alice.send("<presence type='subscribed' to='x@echo.example.org'/>").await;
+    echo.expect(&["type='subscribed'"]).await;
+    echo.send(&say("unsubscribe", "4")).await; // from
+    echo.expect(&ended).await;
+    // Where nothing ends, nobody is told.
+    echo.send(&say("unsubscribe", "5")).await;
+    let ping =
+        "<iq type='get' id='p' from='x@echo.example.org' to='example.org'><ping xmlns='urn:xmpp:ping'/></iq>";
+    echo.send(ping).await;
+    loop {
+        let next = echo.next().await.unwrap();
+        assert!(!next.contains("unsubscribed"), "{next}");
+        if next.contains("id='p'") {
+            break;
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_component_proves_its_secret_and_keeps_to_its_domain() {
     let world = World::new().await;
