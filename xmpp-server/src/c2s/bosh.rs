@@ -9,8 +9,9 @@
 //! State one task a session: requests that wait, the last answers, what the stream said meanwhile. Bounded; a session whose
 //!       client does not come back within a minute, or within the pause that it asked for, is lost like a connection.
 //! Errors a terminal condition in a `<body/>`: `item-not-found` for a session or a request that is not there, `bad-request` for
-//!        what is no body, `policy-violation` for more than a session holds; 400 where nobody knows whose it is, 503 where
-//!        there are too many sessions.
+//!        what is no body, `host-unknown` and `improper-addressing` for a session with another host or none, `policy-violation` for
+//!        more than a session holds, or a longer pause than it may have; 400 where nobody knows whose it is, 503 where there are
+//!        too many sessions.
 //! Not here: several streams in a session, key sequences, acknowledgements of answers (the window is what they would tell).
 
 mod body;
@@ -156,7 +157,8 @@ struct Task {
     said: Vec<String>,
     said_bytes: usize,
     domain: String,
-    has_error: bool,
+    /// Why the stream ended, if it says so.
+    error: Option<Condition>,
     /// Until when the client may stay away.
     patience: Duration,
 }
@@ -177,7 +179,7 @@ impl Task {
             said: Vec::new(),
             said_bytes: 0,
             domain,
-            has_error: false,
+            error: None,
             patience: INACTIVITY,
         }
     }
@@ -228,8 +230,10 @@ impl Task {
             Taken::Queued => {}
         }
         while let Some(body) = self.window.next(now) {
-            self.patience =
-                body.pause.map_or(INACTIVITY, |pause| Duration::from_secs(pause).min(LONGEST_PAUSE));
+            self.patience = body.pause.map_or(INACTIVITY, Duration::from_secs);
+            if self.patience > LONGEST_PAUSE {
+                return Err(Some(Condition::PolicyViolation)); // §10: `pause` is `maxpause` at most
+            }
             let mut texts = Vec::new();
             if body.sid.is_none() || body.restarts {
                 self.framer.restart();
@@ -267,8 +271,15 @@ impl Task {
                     }
                 }
                 Ok(Some(Frame::Element(head, content))) => {
-                    self.has_error |= head.ns == ns::STREAM && head.name == "error";
                     let text = websocket::element(&head, &content);
+                    if head.ns == ns::STREAM && head.name == "error" {
+                        let is_unknown = self.greeting.is_some() && text.contains("<host-unknown");
+                        self.error = Some(match (is_unknown, self.domain.is_empty()) {
+                            (true, true) => Condition::ImproperAddressing,
+                            (true, false) => Condition::HostUnknown,
+                            (false, _) => Condition::RemoteStreamError,
+                        });
+                    }
                     self.said_bytes += text.len();
                     self.said.push(text);
                 }
@@ -294,8 +305,11 @@ impl Task {
 
     /// The stream is over, or the session ends for a reason of its own: all that wait are told, and the last words go first.
     fn end(mut self, why: Option<Condition>) {
-        let why = why.or(self.has_error.then_some(Condition::RemoteStreamError));
-        let said = std::mem::take(&mut self.said);
+        let why = why.or(self.error);
+        let mut said = std::mem::take(&mut self.said);
+        if matches!(why, Some(Condition::HostUnknown | Condition::ImproperAddressing)) {
+            said.clear(); // §17.2: there is no stream whose error it would be
+        }
         let mut first = Some(said);
         while self.window.is_held() {
             let said = first.take().unwrap_or_default();

@@ -162,8 +162,16 @@ async fn what_is_wrong_is_told() {
     assert!(post(to, &body("rid='1' sid='none'", "")).await.contains("condition='item-not-found'"));
     let foreign =
         post(to, &body("to='other.example' rid='1' wait='5' hold='1' xmpp:version='1.0'", "")).await;
-    assert!(foreign.contains("type='terminate'") && foreign.contains("remote-stream-error"), "{foreign}");
-    assert!(foreign.contains("<host-unknown"), "{foreign}");
+    assert!(
+        foreign.contains("type='terminate'") && foreign.contains("condition='host-unknown'"),
+        "{foreign}"
+    );
+    let nobodys = post(to, &body("rid='1' wait='5' hold='1' xmpp:version='1.0'", "")).await;
+    assert!(nobodys.contains("condition='improper-addressing'"), "{nobodys}");
+    let mut away = Bosh::log_in(to, "alice", "away").await;
+    assert!(away.say("pause='120'", "").await.ends_with("httpbind'/>"));
+    let longer = away.say("pause='121'", "").await;
+    assert!(longer.contains("condition='policy-violation'"), "{longer}");
     assert_eq!(ask(to, "OPTIONS", "/http-bind", &[], b"").await.status, 204);
     assert_eq!(ask(to, "GET", "/http-bind", &[], b"").await.status, 200);
     let web = Bosh::log_in(to, "alice", "web").await;

@@ -37,6 +37,8 @@ pub(super) struct Greeting {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Condition {
     BadRequest,
+    HostUnknown,
+    ImproperAddressing,
     ItemNotFound,
     PolicyViolation,
     RemoteStreamError,
@@ -46,6 +48,8 @@ impl Condition {
     fn as_str(self) -> &'static str {
         match self {
             Self::BadRequest => "bad-request",
+            Self::HostUnknown => "host-unknown",
+            Self::ImproperAddressing => "improper-addressing",
             Self::ItemNotFound => "item-not-found",
             Self::PolicyViolation => "policy-violation",
             Self::RemoteStreamError => "remote-stream-error",
