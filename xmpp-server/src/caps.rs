@@ -41,7 +41,14 @@ impl Known {
             info.children().filter(|c| c.is("feature", ns::DISCO_INFO)).filter_map(|f| f.attribute("var"));
         let nodes = features.filter_map(|feature| feature.strip_suffix("+notify")).take(MOST_NODES);
         let notify: Notify = Arc::new(nodes.map(str::to_owned).collect());
-        if caps.input(info).and_then(|input| hash(&input, &caps.hash)).is_some_and(|hash| hash == caps.ver) {
+        // XEP-0390 §4.2, XEP-0300: what can be forged names nothing.
+        let is_safe = caps.edition == Edition::First || caps.hash != "sha-1";
+        if is_safe
+            && caps
+                .input(info)
+                .and_then(|input| hash(&input, &caps.hash))
+                .is_some_and(|hash| hash == caps.ver)
+        {
             if self.0.len() >= MOST_KNOWN {
                 self.0.clear();
             }
@@ -145,6 +152,10 @@ mod tests {
             let known = Known::default();
             known.learn(&caps, &info);
             assert!(known.get(&caps).is_some(), "it is what it says it is");
+            let ver = hash(&input, "sha-1").unwrap();
+            let forged = Caps { hash: "sha-1".to_owned(), ver, ..caps.clone() };
+            known.learn(&forged, &info);
+            assert!(known.get(&forged).is_none(), "that hash can be forged");
             // What is no answer by the rules is nothing that a hash could name (section 4.1).
             for more in ["<x xmlns='jabber:x:data' type='result'/>", "<other xmlns='urn:x'/>"] {
                 let more = info.clone().child(Element::parse(more, "").unwrap());

@@ -9,6 +9,7 @@ use xmpp_core::payload::caps::{hash_input, verification_string};
 use xmpp_core::payload::disco::{Info, items};
 use xmpp_core::payload::form::{Field, Form};
 use xmpp_core::stream::limits::StreamLimits;
+use xmpp_core::xml::Node;
 use xmpp_core::{Element, ErrorKind, Jid, ns};
 
 use super::{Answered, FEATURES, Feature, Request, Target, commands, directory, store_failed, upload};
@@ -50,7 +51,7 @@ async fn info(server: &Server, request: &Request) -> Answered {
                 .await?
                 .into());
         }
-        Target::Server => server_info(server),
+        Target::Server => return Ok(spoken(&server_info(server), node).into()),
         Target::Directory => directory::info(),
         Target::Upload => upload::info(server),
         Target::Account(_) | Target::PubSub => Info {
@@ -59,7 +60,7 @@ async fn info(server: &Server, request: &Request) -> Answered {
             forms: Vec::new(),
         },
     };
-    Ok(info.to_element(request.payload.attribute("node")).into())
+    Ok(info.to_element(node).into())
 }
 
 /// What the server is (§3), and whom to write to about it (XEP-0157 §2).
@@ -88,16 +89,28 @@ fn server_info(server: &Server) -> Info {
     Info { identities: vec![("server", "im", "cusax".to_owned())], features, forms }
 }
 
+/// The same as an answer. Each identity says its language, so that who takes it from the stream's header, and who does not, hash the
+/// same (XEP-0115 §5.1, XEP-0390 §4.1).
+fn spoken(info: &Info, node: Option<&str>) -> Element {
+    let mut info = info.to_element(node);
+    for child in &mut info.nodes {
+        if let Node::Element(identity) = child
+            && identity.is("identity", ns::DISCO_INFO)
+        {
+            *identity = std::mem::take(identity).with("xml:lang", "en");
+        }
+    }
+    info
+}
+
 /// The server's capabilities for its stream features (XEP-0115 §6.3, XEP-0390 §5.2), and its limits (XEP-0478 §3).
 pub(crate) fn about(server: &Server) -> Vec<Element> {
-    let info = server_info(server).to_element(None);
-    // XEP-0390 §4.1: the language of our streams is that of what is said in them.
-    let spoken = info.clone().with("xml:lang", LANGUAGE);
+    let info = spoken(&server_info(server), None);
     let limits = StreamLimits { bytes: server.config.stanza_bytes as u64, idle: 0 };
     let hash = |input: Option<String>, algorithm: &str| crate::caps::hash(&input?, algorithm);
     // XEP-0300 §8 has these two for everybody.
     let hashes = ["sha-256", "sha3-256"].into_iter().filter_map(|algorithm| {
-        let ver = hash(hash_input(&spoken), algorithm)?;
+        let ver = hash(hash_input(&info), algorithm)?;
         Some(Element::new("hash", ns::HASHES).with("algo", algorithm).text_node(ver))
     });
     let caps2 = Element::new("c", ns::CAPS2).children_from(hashes);
@@ -120,8 +133,6 @@ fn is_own_node(server: &Server, node: &str) -> bool {
     })
 }
 
-/// As the headers of our streams say.
-const LANGUAGE: &str = "en";
 /// The name of this software.
 const NODE: &str = "urn:cusax";
 
