@@ -94,13 +94,20 @@ pub(crate) fn claimed(request: &Message) -> Option<BareJid> {
 }
 
 fn claims_ours(server: &Server, from: Option<&Uri<'_>>) -> bool {
-    let Some(from) = from else { return false };
-    // In whatever scheme: a phone shows `xmpp:alice@example.org` as it shows her AOR.
-    let other = sip_core::uri::unescape(from.opaque);
+    from.is_some_and(|from| server.is_our_host(from) || is_of_ours(server, from))
+}
+
+/// Whether an address is of a domain of ours, or of a service of one, in whatever scheme: a phone shows `xmpp:alice@example.org` as it
+/// shows her AOR.
+pub(crate) fn is_of_ours(server: &Server, address: &Uri<'_>) -> bool {
+    let other = sip_core::uri::unescape(address.opaque);
     let other = other.rsplit_once('@').and_then(|(_, rest)| rest.split(['/', '?', ';']).next());
-    server.is_our_host(from)
-        || server.hosted(from.host).is_some()
-        || other.is_some_and(|domain| server.domains.has(domain))
+    let is_service = |host: &str| {
+        let is_known = |label: &str| SERVICES.iter().any(|known| known.eq_ignore_ascii_case(label));
+        host.split_once('.').is_some_and(|(label, domain)| is_known(label) && server.domains.has(domain))
+    };
+    let mut hosts = std::iter::once(address.host).chain(other);
+    hosts.any(|host| server.domains.has(host) || server.hosted(host).is_some() || is_service(host))
 }
 
 /// The address that a caller prefers to be known by (RFC 3325 §9.2), as it stands in P-Asserted-Identity, if it is one of
@@ -238,3 +245,6 @@ fn tell_unencrypted(server: &Server, request: &Message, flow: &Flow, realm: &str
         server.shutdown.spawn(async move { authenticator.refuse_unencrypted(&name, &realm, origin).await });
     }
 }
+
+/// Hosts of the chat half below a domain of ours.
+const SERVICES: [&str; 4] = ["pubsub", "upload", "directory", "guests"];

@@ -49,6 +49,7 @@ pub const SPECS: &[Spec] = &[
     features::call_info::SPEC,
     features::call_info::PURPOSE,
     features::asserted_identity::SPEC,
+    features::asserted_identity::SERVICE,
     trunks::inbound::CALLED_PARTY,
     features::history_info::SPEC,
     features::referred_by::SPEC,

@@ -20,6 +20,10 @@ pub const SPEC: Spec = Spec::rfc(3325).note(
     "asserted towards devices, the focus and trusted peers; believed from these peers, but not about whose mailbox it is; removed elsewhere",
 );
 
+/// RFC 6050.
+pub const SERVICE: Spec = Spec::rfc(6050)
+    .note("P-Asserted-Service of whoever is not trusted is taken off (§4.1); none is asserted");
+
 /// Takes foreign assertions off and puts ours on.
 pub fn apply(request: &mut Message, passage: &Passage<'_>) {
     // Who has the focus call somebody pays for that, which is nobody's word but a proof's.

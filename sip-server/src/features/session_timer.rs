@@ -13,7 +13,7 @@ use sip_core::header::{Name, Params};
 use super::{Passage, Reply};
 
 /// RFC 4028.
-pub const SPEC: Spec = Spec::rfc(4028).note("as proxy; the focus does not refresh");
+pub const SPEC: Spec = Spec::rfc(4028).note("as proxy");
 
 /// How long sessions last, in seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Calls from a trunk: whom a direct number means — RFC 3261 §8.2.2.1, §10.3 (a contact of ours as Request-URI).
 //!
 //! In    a request from a trunk. Out branches to an account or a room, as for any stranger: never another trunk's.
-//! Errors 404 for numbers of nobody; 403 for a From that is the name of an account of ours.
+//! Errors 404 for numbers of nobody; 403 for a From that is the name of an account or a service of ours, or that cannot be read and has one.
 //! A carrier that calls the contact that we registered says in To which number was dialled; one that writes numbers
 //! without their plus is understood.
 
@@ -11,13 +11,15 @@ use sip_core::{Message, Uri};
 use sip_endpoint::Flow;
 
 use super::trunk::Trunk;
+use crate::caller;
 use crate::destination::{self, Found, Nowhere};
 use crate::numbers::Dialled;
 use crate::server::Server;
 
-/// RFC 7315 §4.2.
-pub(crate) const CALLED_PARTY: Spec = Spec::rfc(7315)
-    .note("P-Called-Party-ID alone, towards the focus: which number of a room a carrier's call came to");
+/// RFC 7315 §4.2, §5.
+pub(crate) const CALLED_PARTY: Spec = Spec::rfc(7315).note(
+    "P-Called-Party-ID towards the focus: which number of a room a carrier's call came to; it, P-Charging-Vector and P-Access-Network-Info go from trusted peers to trusted peers alone (§5)",
+);
 
 /// Finds whom a call from a trunk is for.
 pub(crate) async fn find(
@@ -77,10 +79,13 @@ pub(crate) fn caller_number(server: &Server, uri: &Uri<'_>, flow: &Flow) -> Opti
 /// Whether From claims to be an account of ours by its name. Numbers of ours may come from there: a call may have been
 /// sent on by somebody out there.
 pub(crate) fn claims_ours(server: &Server, request: &Message) -> bool {
-    let from = NameAddr::parse(request.value(Name::From).unwrap_or_default());
-    let Some(from) = from.and_then(|from| Uri::parse(from.uri)) else { return false };
-    let is_ours = server.domains.has(from.host) || server.hosted(from.host).is_some();
-    is_ours
+    let said = request.value(Name::From).unwrap_or_default();
+    let Some(from) = NameAddr::parse(said).and_then(|from| Uri::parse(from.uri)) else {
+        // A phone shows what it makes of it.
+        let said = said.to_ascii_lowercase();
+        return server.domains.iter().any(|domain| said.contains(domain));
+    };
+    caller::is_of_ours(server, &from)
         && !sip_core::privacy::is_nobody(&from)
         && number_of(server, &from.user_unescaped()) == Dialled::Name
 }

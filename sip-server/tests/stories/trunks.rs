@@ -522,9 +522,16 @@ async fn a_call_comes_in_by_its_number_and_goes_nowhere_else() {
         carrier.expect(status).await;
     }
     let mut forged = incoming("sip:+15550198@example.org");
-    forged.set(Name::From, "<sip:alice@example.org>;tag=c");
-    carrier.send(&forged).await;
-    carrier.expect("403").await;
+    for from in [
+        "<sip:alice@example.org>",
+        "<xmpp:alice@example.org>",
+        "<sip:news@pubsub.example.org>",
+        "<sip:alice@example.org\u{3002}>",
+    ] {
+        forged.set(Name::From, &format!("{from};tag=c"));
+        carrier.send(&forged).await;
+        carrier.expect("403").await;
+    }
 }
 
 #[tokio::test]
