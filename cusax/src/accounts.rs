@@ -21,13 +21,11 @@ pub(crate) async fn add(desk: &Auth, domains: &Domains, new: NewUser, json: bool
         }
     }
     let name = check_shown_name(&new.name)?;
-    if desk.invites.holds(domains, &Aor(new.address.clone()), unix_millis()).await? {
-        eprintln!("cusax: an open invitation keeps the name {}; it is of no use any more", new.address);
-    }
+    let (aor, jid) = (Aor(new.address.clone()), BareJid(new.jid.unwrap_or(new.address)));
+    desk.invites.check_free(domains, (&aor, &jid), unix_millis()).await?;
     let (password, is_made) = password_for(new.password_stdin)?;
-    let jid = BareJid(new.jid.unwrap_or_else(|| new.address.clone()));
     let profile = Profile { name, numbers: new.numbers, video: new.video, admin: new.admin };
-    let card = desk.book.create(NewAccount { aor: Aor(new.address), jid, profile }, &password).await?;
+    let card = desk.book.create(NewAccount { aor, jid, profile }, &password).await?;
     tell(&card, is_made.then_some(password.as_str()), json)
 }
 

@@ -113,6 +113,11 @@ pub enum BookError {
     /// An account that had one of the names was removed, and what was its is still being erased.
     #[error("the data of the former owner of this name are being erased; try again later")]
     StillErased,
+    /// An open invitation keeps the name for whoever has it.
+    #[error(
+        "an open invitation keeps this name: it is to be followed, or taken back first (cusax invite list)"
+    )]
+    Invited,
     /// Another system keeps the person and the password.
     #[error("the password of this account is kept elsewhere ({}) and changed there; devices get passwords of their own", .0.as_str())]
     KeptElsewhere(Source),

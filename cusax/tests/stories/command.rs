@@ -264,6 +264,11 @@ fn what_is_mistyped_is_said_and_makes_nothing() {
     house.refuses(&["invite", "create", "--name", "a\u{7}b"], "characters that cannot be shown");
     assert!(house.run(&["invite", "create", "--user", "held"]).status.success());
     house.refuses(&["invite", "create", "--user", "held"], "an open invitation keeps it");
+    house.refuses(&["user", "add", "held@example.org"], "an open invitation keeps this name");
+    house.refuses(
+        &["user", "add", "other@example.org", "--jid", "held@example.org"],
+        "an open invitation keeps this name",
+    );
     assert!(house.run(&["user", "reset-link", "eve@example.org"]).status.success());
     let open = String::from_utf8(house.run(&["invite", "list"]).stdout).unwrap();
     assert!(open.contains("a new password of eve@example.org"), "{open}");

@@ -168,7 +168,9 @@ async fn create(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     }
     // Nobody knows a password that is made here, so that nobody can log in before its owner sets one.
     let made = (0..4).map(|_| format!("{:016x}", shared_runtime::random())).collect::<String>();
-    let new = NewAccount { aor: Aor(aor), jid: BareJid(jid), profile };
+    let (aor, jid) = (Aor(aor), BareJid(jid));
+    face.auth.invites.check_free(&face.domains, (&aor, &jid), unix_millis()).await?;
+    let new = NewAccount { aor, jid, profile };
     let card = face.auth.book.create(new, given.unwrap_or(&made)).await?;
     face.auth.audit.change(ask.by(), "account created", &card.aor, Value::Null, card_json(&card)).await;
     let link = match given {

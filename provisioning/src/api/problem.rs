@@ -65,7 +65,7 @@ impl From<BookError> for Problem {
             BookError::Password(_) => Self::field("password", error.to_string()),
             BookError::BadNumber(_) => Self::field("numbers", error.to_string()),
             BookError::BadAppName => Self::field("name", error.to_string()),
-            BookError::StillErased | BookError::KeptElsewhere(_) | BookError::Spent => {
+            BookError::StillErased | BookError::Invited | BookError::KeptElsewhere(_) | BookError::Spent => {
                 Self::new(StatusCode::CONFLICT, error.to_string())
             }
             BookError::AppNameTaken | BookError::TooManyApps => {

@@ -134,6 +134,9 @@ async fn an_administrator_makes_changes_and_removes_accounts_and_each_change_is_
     }
     assert_eq!(house.call(&token, "POST /api/v1/accounts", body).await.0, 409, "its data are to erase first");
     let (_, invite) = house.call(&token, "POST /api/v1/invites", "{\"user\":\"carol\",\"days\":1}").await;
+    let kept = house.call(&token, "POST /api/v1/accounts", "{\"address\":\"carol@example.org\"}").await;
+    assert_eq!(kept.0, 409);
+    assert!(kept.1["detail"].as_str().unwrap().contains("an open invitation keeps this name"), "{}", kept.1);
     let id = invite["invite"]["id"].as_str().unwrap();
     assert_eq!(house.call(&token, &format!("DELETE /api/v1/invites/{id}"), "").await.0, 204);
     let settings = "{\"settings\":{\"srtp\":\"required\"}}";

@@ -236,6 +236,19 @@ impl Invites {
         Ok(self.list(now).await?.iter().any(is_for))
     }
 
+    /// Refuses names of an account that an open invitation keeps.
+    pub async fn check_free(
+        &self,
+        domains: &Domains,
+        (aor, jid): (&Aor, &BareJid),
+        now: i64,
+    ) -> Result<(), BookError> {
+        match self.holds(domains, aor, now).await? || self.holds(domains, &Aor(jid.0.clone()), now).await? {
+            true => Err(BookError::Invited),
+            false => Ok(()),
+        }
+    }
+
     /// What the text opens, if it is unspent. Looking spends nothing, so pages, previews and crawlers may.
     pub async fn peek(&self, text: &str, now: i64) -> Result<Option<Invite>, StoreError> {
         Ok(self.find(text, now).await?.map(|(kept, _)| kept.invite))

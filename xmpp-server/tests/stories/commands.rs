@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::common::{
     Client, DOMAIN, Everybody, PASSWORD, Served, attribute, befriend, serve, serve_again, serve_with,
 };
-use shared_auth::Profile;
-use shared_model::{Aor, BareJid, FoundBy};
+use shared_auth::{Opens, Profile};
+use shared_model::{Aor, BareJid, Domains, FoundBy};
 use shared_store::Store;
 use xmpp_server::Config;
 
@@ -111,6 +111,20 @@ async fn an_administrator_adds_changes_disables_and_deletes_a_user() {
     assert!(added.contains("status='completed'") && !added.contains("<note"), "{added}");
     let again = run(&mut alice, "add-user", &new).await;
     assert!(again.contains("<note type='error'>"), "{again}");
+    let mut held = new;
+    held[0].1 = "held@example.org";
+    let opens = Opens::Account {
+        user: Some("held".to_owned()),
+        domain: None,
+        name: String::new(),
+        admin: false,
+        contact: None,
+    };
+    let (domains, minute) = (Domains::new(DOMAIN, []), std::time::Duration::from_secs(60));
+    let now = shared_runtime::unix_millis();
+    served.auth.invites.create(&domains, opens, None, minute, now).await.unwrap();
+    let kept = run(&mut alice, "add-user", &held).await;
+    assert!(kept.contains("type='error'") && kept.contains("an open invitation keeps this name"), "{kept}");
     let mut differ = new;
     differ[2].1 = "second";
     assert!(run(&mut alice, "add-user", &differ).await.contains("differ"));

@@ -1,8 +1,10 @@
 //! Accounts that are made, changed and ended in the client, and the links by which somebody is invited — XEP-0077, XEP-0401,
 //! XEP-0379.
 
+use std::time::Duration;
+
 use shared_auth::{Opens, Profile};
-use shared_model::BareJid;
+use shared_model::{BareJid, Domains};
 use shared_store::Store;
 use xmpp_server::{Config, Invitations, InviteLinks};
 
@@ -88,6 +90,29 @@ async fn where_the_operator_wants_it_anybody_makes_an_account_but_not_many() {
         let answer = client.ask("set", DOMAIN, &named(user, PASSWORD)).await;
         assert!(answer.contains(what), "{user}: {answer}");
     }
+}
+
+/// XEP-0401 §6.2.
+#[tokio::test]
+async fn a_name_in_an_invitation_is_nobody_elses() {
+    let config = Config { registration: true, ..Config::default() };
+    let served = serve_with(config, Store::in_memory()).await;
+    let opens = Opens::Account {
+        user: Some("dave".to_owned()),
+        domain: None,
+        name: String::new(),
+        admin: false,
+        contact: None,
+    };
+    let (invites, domains) = (&served.auth.invites, Domains::new(DOMAIN, []));
+    let (minute, now) = (Duration::from_secs(60), shared_runtime::unix_millis());
+    let (_, invite) = invites.create(&domains, opens, None, minute, now).await.unwrap();
+    let mut dave = Client::connect_tls(&served).await;
+    dave.open().await;
+    let refused = dave.ask("set", DOMAIN, &named("dave", PASSWORD)).await;
+    assert!(refused.contains("<conflict"), "{refused}");
+    assert!(invites.revoke(&invite.id).await.unwrap());
+    assert!(dave.ask("set", DOMAIN, &named("dave", PASSWORD)).await.contains("type='result'"));
 }
 
 #[tokio::test]

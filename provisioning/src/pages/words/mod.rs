@@ -301,6 +301,7 @@ mod tests {
             BookError::BadName,
             BookError::TrialName,
             BookError::StillErased,
+            BookError::Invited,
             BookError::KeptElsewhere(shared_auth::Source::Ldap),
         ] {
             all.push(Problem::from(fault).detail);

@@ -100,6 +100,10 @@ pub(super) const SAID: &[(&str, &str)] = &[
     ("an account has at most {} app passwords", "ein Konto hat höchstens {} Geräte mit eigenem Passwort"),
     ("the name of an account may not hold a plus", "der Name eines Kontos darf kein Plus enthalten"),
     (
+        "an open invitation keeps this name: it is to be followed, or taken back first (cusax invite list)",
+        "eine offene Einladung hält diesen Namen frei: ihr ist zu folgen, oder sie ist erst zurückzunehmen (cusax invite list)",
+    ),
+    (
         "names of this kind are those of accounts that the service tries itself with (cusax doctor)",
         "solche Namen haben Konten, mit denen der Dienst sich selbst prüft (cusax doctor)",
     ),

@@ -7,6 +7,7 @@
 
 use shared_auth::{NewAccount, Profile, check_password};
 use shared_model::{Aor, BareJid};
+use shared_runtime::unix_millis;
 use xmpp_core::Jid;
 use xmpp_core::payload::form::{Field, Form};
 
@@ -51,6 +52,7 @@ async fn run(server: &Server, by: &Jid, form: &Form) -> Result<Outcome, Stop> {
     check_password(password, aor.local()).map_err(|weak| Stop::Fail(weak.to_string()))?;
     let name = format!("{} {}", text("given_name"), text("surname")).trim().to_owned();
     let profile = Profile { name, ..Profile::default() };
+    server.auth.invites.check_free(&server.domains, (&aor, &jid), unix_millis()).await?;
     let card = server.auth.book.create(NewAccount { aor, jid, profile }, password).await?;
     changed(server, by, "account created", (None, Some(&card))).await;
     Ok(Outcome::Done)

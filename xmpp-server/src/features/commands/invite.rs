@@ -3,7 +3,7 @@
 //! In    the wish of an account for a link, where the service lets everybody invite; an administrator's, with a user name and
 //!       whether the new account is to be a contact.
 //! Out   the `xmpp:` URI, the page of the invitation, and when it ends.
-//! State the invitation, in `shared-auth`; the name that an invitation says is not reserved: whoever registers first has it.
+//! State the invitation, in `shared-auth`; the name that an invitation says is nobody else's while it is open (section 6.2).
 //! Not here: what is done with the link (`c2s::register`, `invited`), and how it is written, which whoever starts the server says.
 
 use std::time::Duration;
@@ -21,8 +21,8 @@ use super::{Outcome, Stop};
 use crate::server::Server;
 
 /// XEP-0401.
-pub(in crate::features) const SPEC: Spec = Spec::xep(401, "0.6.0")
-    .note("a name in an invitation is not reserved (§6.2): whoever registers first has it");
+pub(in crate::features) const SPEC: Spec =
+    Spec::xep(401, "0.6.0").complete().note("a directory and an import give out names that invitations keep");
 
 /// Who may invite, and where invitations lead.
 pub struct Invitations {
