@@ -138,35 +138,6 @@ async fn what_waits_for_one_client_is_given_to_no_other() {
     }
 }
 
-/// What waits for a session that just came, and that leaves before it is given it, goes to nobody who has it.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_waited_for_one_client_is_not_given_to_one_that_has_it() {
-    for archive in [Otherwise::Always, Otherwise::Never] {
-        let ([served, _before], fault) = hesitant(archive).await;
-        let mut alice = Client::online(&served, "alice", "a").await;
-        let mut phone = Client::online(&served, "bob", "phone").await;
-        phone.ask("set", "", "<enable xmlns='urn:xmpp:carbons:2'/>").await;
-        fault.hang();
-        let mut desk = Client::login(&served, "bob", "desk").await;
-        desk.send("<presence/>").await;
-        desk.expect(&["<presence", "from='bob@example.org/desk'"]).await;
-        phone.expect(&["<presence", "from='bob@example.org/desk'"]).await;
-        alice.send(&say("/desk", "n0")).await;
-        phone.expect(&["<received", "n0;"]).await;
-        drop(desk);
-        fault.over();
-        phone.expect(&["<presence", "type='unavailable'", "from='bob@example.org/desk'"]).await;
-        let queue = "bob@example.org#offline";
-        let waits = async {
-            while !served.store.archive.page(queue, &Query::default()).await.unwrap().entries.is_empty() {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        timeout(Duration::from_secs(10), waits).await.expect("nothing waits");
-        phone.expect_nothing().await;
-    }
-}
-
 /// A session that just came is about to be given what waited, and what is said to it goes behind that and to nobody else, but what is
 /// of the moment. Who shows no presence waits for nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
