@@ -253,7 +253,7 @@ impl Forwarding<'_> {
                     self.context.close(&mut actions);
                 }
                 Woken::TimeIsUp => {
-                    patience.ending(Instant::now());
+                    patience.ending_round(Instant::now());
                     self.context.end_round(&mut actions);
                 }
             }

@@ -66,6 +66,13 @@ impl Patience {
         self.is_ending = true;
     }
 
+    /// Branches were cancelled, and others are to be tried: who lost their network does not keep the caller from these. What is said of
+    /// the first later counts all the same.
+    pub(crate) fn ending_round(&mut self, now: Instant) {
+        self.ending(now);
+        self.round_ends = now + self.end.min(LAST_WORDS);
+    }
+
     /// Whether branches were cancelled in this round.
     pub(crate) fn is_ending(&self) -> bool {
         self.is_ending
@@ -79,6 +86,8 @@ impl Patience {
 
 /// How long somebody else may ring who says so again and again.
 const LONGEST: Duration = Duration::from_secs(3_600);
+/// How long branches have to say that they ended, where others wait for their turn.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 /// How much longer than Timer F we wait for it to be told.
 const SLACK: Duration = Duration::from_secs(3);
 
@@ -104,6 +113,9 @@ mod tests {
         patience.heard(&ringing, start + seconds(201));
         assert!(patience.is_ending());
         assert_eq!(patience.deadline() - start, seconds(232));
+        patience.ending_round(start + seconds(202));
+        assert!(patience.is_ending());
+        assert_eq!(patience.deadline() - start, seconds(204), "others wait for their turn");
     }
 
     #[test]

@@ -118,6 +118,22 @@ async fn who_does_not_answer_in_time_has_a_mailbox_that_does() {
     }
 }
 
+/// A phone that rang and then lost its network says nothing to a CANCEL, and keeps no caller from the mailbox.
+#[tokio::test]
+async fn a_phone_that_is_gone_is_not_waited_for() {
+    let (served, mut taken, _focus) = serve().await;
+    let (alice, bob) = (Phone::new("alice", &served).await, Phone::registered("bob", &served).await);
+    let story = async {
+        let incoming = bob.expect("INVITE").await;
+        bob.respond(&incoming, 180).await;
+    };
+    let (ringing, ()) = tokio::join!(alice.ask(invite(&alice, "bob"), PASSWORD), story);
+    assert_eq!(ringing.status(), 180);
+    let at_box = tokio::time::timeout(Duration::from_secs(6), taken.recv()).await;
+    assert!(at_box.expect("long before 64*T1").unwrap().uri().starts_with("sip:box-"));
+    alice.expect("200").await;
+}
+
 #[tokio::test]
 async fn who_is_busy_or_away_has_one_too_and_who_declines_has_none() {
     let (served, mut taken, _focus) = serve().await;
