@@ -181,7 +181,7 @@ fn describe(response: &mut Response, about: &About, tag: &str, now: i64) {
     put(response, header::ETAG, tag);
     put(response, header::ACCEPT_RANGES, "bytes");
     put(response, header::CACHE_CONTROL, &format!("private, max-age={age}, immutable"));
-    put(response, header::CONTENT_TYPE, &about.media_type);
+    put(response, header::CONTENT_TYPE, said(&about.media_type));
     let how = if is_shown(&about.media_type) { "inline" } else { "attachment" };
     // RFC 6266 §4.3: the name in UTF-8, and nothing that could end the header.
     let name = percent_encoding::utf8_percent_encode(&about.name, UNSAFE);
@@ -218,6 +218,14 @@ fn is_shown(media_type: &str) -> bool {
     let essence = essence(media_type);
     let is_kind = ["image/", "audio/", "video/"].iter().any(|kind| essence.starts_with(kind));
     (is_kind && !essence.contains("svg") && !essence.contains("xml")) || essence == "text/plain"
+}
+
+/// The media type that is told: pages of this host may load what is of it, and with `nosniff` this is neither a script nor a style.
+fn said(media_type: &str) -> &str {
+    let essence = essence(media_type);
+    let is_loaded =
+        ["javascript", "ecmascript", "jscript", "livescript", "wasm"].iter().any(|it| essence.contains(it));
+    if is_loaded || essence == "text/css" { "application/octet-stream" } else { media_type }
 }
 
 fn essence(media_type: &str) -> String {
@@ -265,6 +273,18 @@ mod tests {
         }
         for saved in ["image/svg+xml", "text/html", "application/pdf", "text/javascript", ""] {
             assert!(!is_shown(saved), "{saved}");
+        }
+    }
+
+    #[test]
+    fn what_a_page_would_load_is_only_octets() {
+        for loaded in
+            ["text/javascript", "application/X-JavaScript;charset=utf-8", "application/wasm", "text/css"]
+        {
+            assert_eq!(said(loaded), "application/octet-stream");
+        }
+        for kept in ["image/svg+xml", "application/json", "text/html; charset=utf-8", ""] {
+            assert_eq!(said(kept), kept);
         }
     }
 }
