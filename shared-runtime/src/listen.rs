@@ -108,8 +108,16 @@ pub fn has(ip: IpAddr) -> bool {
     std::net::UdpSocket::bind((ip, 0)).is_ok()
 }
 
-/// The addresses that this machine speaks to others from, as far as its routes say. Nothing is sent.
+/// The addresses of this machine: those of its interfaces, and those that it speaks to others from as its routes say. Nothing is sent.
 pub fn own_addresses() -> Vec<IpAddr> {
+    // Where the system does not tell of interfaces, its routes remain.
+    let interfaces = nix::ifaddrs::getifaddrs().into_iter().flatten();
+    let address = |interface: nix::ifaddrs::InterfaceAddress| {
+        let address = interface.address?;
+        let four = address.as_sockaddr_in().map(|four| IpAddr::V4(four.ip()));
+        four.or_else(|| address.as_sockaddr_in6().map(|six| IpAddr::V6(six.ip())))
+    };
+    let interfaces = interfaces.filter_map(address).filter(|ip| !ip.is_loopback());
     // To addresses that nobody has (RFC 5737, RFC 3849): no more than a look at the routes.
     let routes = [("0.0.0.0:0", "203.0.113.1:9"), ("[::]:0", "[2001:db8::1]:9")];
     let spoken_from = |(any, other): (&str, &str)| {
@@ -117,7 +125,11 @@ pub fn own_addresses() -> Vec<IpAddr> {
         socket.connect(other).ok()?;
         Some(socket.local_addr().ok()?.ip())
     };
-    routes.into_iter().filter_map(spoken_from).filter(|ip| !ip.is_unspecified()).collect()
+    let routes = routes.into_iter().filter_map(spoken_from).filter(|ip| !ip.is_unspecified());
+    let mut all: Vec<IpAddr> = interfaces.chain(routes).collect();
+    all.sort_unstable();
+    all.dedup();
+    all
 }
 
 fn choose(socket: &Socket, address: SocketAddr, stack: Stack) -> std::io::Result<()> {
@@ -170,7 +182,20 @@ mod tests {
 
     #[test]
     fn what_a_machine_speaks_from_it_has() {
-        assert!(own_addresses().into_iter().chain([[127, 0, 0, 1].into()]).all(has));
+        // One of IPv6 that is of its link alone is bound with the link's name.
+        let is_of_link = |ip: &IpAddr| matches!(ip, IpAddr::V6(six) if six.is_unicast_link_local());
+        let all = own_addresses().into_iter().filter(|ip| !is_of_link(ip));
+        assert!(all.chain([[127, 0, 0, 1].into()]).all(has));
+    }
+
+    #[test]
+    fn an_address_that_no_route_leads_from_is_the_machines_own_too() {
+        let own = own_addresses();
+        for address in nix::ifaddrs::getifaddrs().unwrap().filter_map(|interface| interface.address) {
+            let four = address.as_sockaddr_in().map(|four| IpAddr::from(four.ip()));
+            let ip = four.or_else(|| address.as_sockaddr_in6().map(|six| IpAddr::from(six.ip())));
+            assert!(ip.is_none_or(|ip| ip.is_loopback() || own.contains(&ip)), "{ip:?}: {own:?}");
+        }
     }
 
     #[tokio::test]
