@@ -42,6 +42,8 @@ pub(super) fn render(plan: &Plan<'_>) -> String {
                 ("publish", bit(chosen.sip_presence)),
                 ("realm", &domain),
                 ("conference_factory_uri", &parts.conference_factory),
+                // Since liblinphone 5.1 the one above is of chat rooms alone, which are off here.
+                ("audio_video_conference_factory_uri", &parts.conference_factory),
             ],
         ),
         (
