@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, bail};
 use provisioning::Scope;
 use shared_auth::{AccountCard, Auth, Device, Holder, NewAccount, Profile, card_json, check_shown_name};
-use shared_model::{Address, Aor, BareJid, Domains};
+use shared_model::{Address, Aor, BareJid, Domains, ProvisioningEvent};
 use shared_runtime::unix_millis;
 
 use crate::command::{ChangedUser, Changes, NewUser};
@@ -83,7 +83,7 @@ pub(crate) async fn token(
 }
 
 pub(crate) async fn api_token(
-    desk: &Auth,
+    ground: &Ground,
     address: &Address,
     (name, scopes): (&str, &[Scope]),
     expires: Duration,
@@ -91,6 +91,7 @@ pub(crate) async fn api_token(
 ) -> anyhow::Result<()> {
     let card = find(desk, address).await?;
     if !card.admin && scopes.iter().any(|scope| scope.is_admin()) {
+    let desk = ground.known_accounts().await?;
         bail!("{} does not administer the service", card.aor);
     }
     let name = check_shown_name(name)?;
@@ -99,6 +100,8 @@ pub(crate) async fn api_token(
     let (token, bearer) = desk.bearers.issue(holder, &name, &words, expires, unix_millis()).await?;
     if json {
         say(serde_json::json!({ "id": bearer.id, "token": token, "expires": bearer.expires }))
+    let (account, scopes) = (card.account, words.join(" "));
+    ground.tell(Some(account), ProvisioningEvent::TokenMade { account, name, scopes });
     } else {
         say(token)
     }

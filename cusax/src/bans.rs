@@ -5,17 +5,19 @@ use std::time::Duration;
 use anyhow::bail;
 use serde_json::Value;
 use shared_auth::{Auth, Ban, BanError, Banned};
+use shared_model::ProvisioningEvent;
 use shared_runtime::unix_millis;
 
+use crate::open::Ground;
 use crate::out::{say, say_done};
 
 pub(crate) async fn add(
-    desk: &Auth,
+    ground: &Ground,
     (who, reason): (&str, &str),
     term: Duration,
     json: bool,
 ) -> anyhow::Result<()> {
-    let who: Banned = who.parse()?;
+    let (desk, who): (_, Banned) = (ground.known_accounts().await?, who.parse()?);
     if let Banned::Number(number) = &who
         && desk.directory.by_number(number).await?.is_some()
     {
@@ -24,6 +26,7 @@ pub(crate) async fn add(
     let (ban, before) = desk.bans.make(who, reason, term).await?;
     let before = before.map_or(Value::Null, |ban| ban.to_json());
     desk.audit.change("command line", "banned", &ban.who, before, ban.to_json()).await;
+    ground.tell(None, ProvisioningEvent::Banned { account: None, who: ban.who.to_string() });
     if json { say(ban.to_json()) } else { say_done(&ban.who, "banned", false) }
 }
 
@@ -38,10 +41,11 @@ pub(crate) async fn list(desk: &Auth, json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-pub(crate) async fn remove(desk: &Auth, who: &str, json: bool) -> anyhow::Result<()> {
-    let who: Banned = who.parse()?;
+pub(crate) async fn remove(ground: &Ground, who: &str, json: bool) -> anyhow::Result<()> {
+    let (desk, who): (_, Banned) = (ground.known_accounts().await?, who.parse()?);
     let Some(before) = desk.bans.lift(&who).await? else { bail!("nobody banned {who}") };
     desk.audit.change("command line", "ban lifted", &who, before.to_json(), Value::Null).await;
+    ground.tell(None, ProvisioningEvent::BanLifted { account: None, who: who.to_string() });
     say_done(who, "let in again", json)
 }
 

@@ -69,16 +69,21 @@ fn main() -> ExitCode {
 /// Carries a command out, and notes what it changed.
 async fn run(line: Line) -> anyhow::Result<()> {
     let ground = Ground::new(line.config.clone());
-    let Some(change) = audit::Change::of(&line.command) else {
-        return carry_out(line, &ground).await.map(drop);
+    let change = match audit::Change::of(&line.command) {
+        Some(change) => Some(change.begin(&ground).await),
+        None => None,
     };
-    let change = change.begin(&ground).await;
-    let made = carry_out(line, &ground).await?;
-    change.end(&ground, made.as_ref()).await;
-    if let Err(error) = ground.tell_timelines().await {
+    let done = carry_out(line, &ground).await;
+    if let (Ok(made), Some(change)) = (&done, change) {
+        change.end(&ground, made.as_ref()).await;
+    }
+    // One that fails may have done something before.
+    if let Err(error) = ground.tell_timelines().await
+        && done.is_ok()
+    {
         eprintln!("cusax: done, and no timeline tells of it: {error:#}"); // whoever tries again would do it twice
     }
-    Ok(())
+    done.map(drop)
 }
 
 /// Does it; the invitation that it makes, if it makes one.
@@ -129,8 +134,7 @@ async fn carry_out(line: Line, ground: &Ground) -> anyhow::Result<Option<shared_
             }
         }
         Command::ApiToken { address, name, scopes, expires } => {
-            let desk = ground.known_accounts().await?;
-            accounts::api_token(desk, &address, (&name, &scopes), expires, json).await
+            accounts::api_token(ground, &address, (&name, &scopes), expires, json).await
         }
         Command::Invite(invite) => {
             let config = ground.config().await?;
@@ -143,14 +147,11 @@ async fn carry_out(line: Line, ground: &Ground) -> anyhow::Result<Option<shared_
                 Invite::Revoke { id } => invites::revoke(ground.known_accounts().await?, &id, json).await,
             }
         }
-        Command::Ban(ban) => {
-            let desk = ground.known_accounts().await?;
-            match ban {
-                Ban::Add { who, reason, term } => bans::add(desk, (&who, &reason), term, json).await,
-                Ban::List => bans::list(desk, json).await,
-                Ban::Remove { who } => bans::remove(desk, &who, json).await,
-            }
-        }
+        Command::Ban(ban) => match ban {
+            Ban::Add { who, reason, term } => bans::add(ground, (&who, &reason), term, json).await,
+            Ban::List => bans::list(ground.known_accounts().await?, json).await,
+            Ban::Remove { who } => bans::remove(ground, &who, json).await,
+        },
         Command::Phone(phone) => {
             let (config, desk) = (ground.config().await?, ground.known_accounts().await?);
             match phone {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use operations::doctor::Running;
 use shared_auth::{Auth, KeyError};
-use shared_model::Fact;
+use shared_model::{AccountId, Correlation, Fact, ProvisioningEvent};
 use shared_runtime::Shutdown;
 use shared_runtime::bus::{Bus, Subscription};
 use shared_store::Store;
@@ -62,31 +62,29 @@ impl Ground {
         self.auth.get_or_try_init(open).await
     }
 
-    /// Puts what the command did into the timelines of its accounts, where no server beside it does: that one hears of it by itself.
+    /// Tells what the command did to an account, or to nobody's.
+    pub(crate) fn tell(&self, account: Option<AccountId>, event: ProvisioningEvent) {
+        self.bus.publish(Fact::new(account.map_or(Correlation(0), Correlation::of_account), event));
+    }
+
+    /// Puts what the command did into the timelines of its accounts. A server beside it hears of some of it, and leaves the writing to it.
     pub(crate) async fn tell_timelines(self) -> anyhow::Result<()> {
         let (Some(config), Some(store), Some(auth)) = (self.config.get(), self.store.get(), self.auth.get())
         else {
             return Ok(()); // nothing was done to anybody
         };
-        if let Some(running) = Running::read(&config.data_dir)
-            && running.answers().await
-        {
-            return Ok(());
-        }
-        let shutdown = Shutdown::new();
-        operations::timeline::start(operations::timeline::Parts {
+        let registry = prometheus::Registry::new();
+        let written = operations::timeline::write_down(operations::timeline::Parts {
             config: &config.operations,
             facts: self.facts,
             archive: Arc::clone(&store.archive),
             domains: config.accounts(),
             auth: auth.clone(),
-            registry: &prometheus::Registry::new(),
-            shutdown: shutdown.clone(),
-        })
-        .await?;
+            registry: &registry,
+            shutdown: Shutdown::new(),
+        });
         // What is not written in time is not told: the command did its work.
-        shutdown.finish(PATIENCE).await;
-        Ok(())
+        tokio::time::timeout(PATIENCE, written).await.context("the store is slow")?.map_err(Into::into)
     }
 }
 

@@ -86,7 +86,7 @@ pub(crate) async fn follow(
                 let text = String::from_utf8_lossy(&record.value);
                 if let Some((account, event)) = read(&text, &own) {
                     forget();
-                    bus.publish(Fact::new(Correlation::of_account(account), event));
+                    bus.publish(Fact::new(Correlation::of_account(account), event).elsewhere());
                 }
             }
         }
@@ -160,7 +160,7 @@ const KEPT: i64 = 3_600_000;
 
 #[cfg(test)]
 mod tests {
-    use shared_model::Event;
+    use shared_model::{Event, Origin};
     use shared_runtime::bus::Heard;
 
     use super::*;
@@ -190,6 +190,7 @@ mod tests {
         for _ in &all {
             let heard = facts.next().await;
             let Some(Heard::Fact(fact)) = heard else { panic!("{heard:?}") };
+            assert_eq!(fact.origin, Origin::Elsewhere);
             told.push(fact.event);
         }
         let ended = ended_lately(&*there.records).await.unwrap();

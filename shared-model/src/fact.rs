@@ -17,12 +17,28 @@ pub struct Fact {
     pub correlation: Correlation,
     /// What happened.
     pub event: Event,
+    /// Where.
+    pub origin: Origin,
+}
+
+/// Where something happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// In this process.
+    Here,
+    /// In another one, which announced it, and writes down itself what is to be written down once.
+    Elsewhere,
 }
 
 impl Fact {
-    /// Joins the two.
+    /// What happened in this process.
     pub fn new(correlation: Correlation, event: impl Into<Event>) -> Self {
-        Self { correlation, event: event.into() }
+        Self { correlation, event: event.into(), origin: Origin::Here }
+    }
+
+    /// The same of another process.
+    pub fn elsewhere(self) -> Self {
+        Self { origin: Origin::Elsewhere, ..self }
     }
 }
 
@@ -404,10 +420,10 @@ pub enum ProvisioningEvent {
     TokenMade { account: AccountId, name: String, scopes: String },
     /// A token for programs was taken back.
     TokenRevoked { account: AccountId, name: String },
-    /// This administrator keeps somebody out: a network, an address or a domain.
-    Banned { account: AccountId, who: String },
+    /// This administrator keeps somebody out: a network, an address or a domain. None: whoever has the command line.
+    Banned { account: Option<AccountId>, who: String },
     /// And lets them in again.
-    BanLifted { account: AccountId, who: String },
+    BanLifted { account: Option<AccountId>, who: String },
 }
 
 macro_rules! into_event {

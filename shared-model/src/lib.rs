@@ -33,8 +33,9 @@ pub use conference::{Audio, CallOutError, ConferenceDirectory, ConferenceSnapsho
 pub use domains::Domains;
 pub use fact::{
     AccountEvent, BindingChange, BindingEvent, CallEvent, CallOutcome, ConferenceEvent, Event, Fact,
-    HalvesEvent, HeardThere, LeaveReason, LoginEvent, MailboxEvent, MediaEvent, ProtectedEvent, Protection,
-    Protocol, Proved, ProvisioningEvent, PushEvent, RoomEvent, SessionEvent, Sound, Strength, UnboundWhy,
+    HalvesEvent, HeardThere, LeaveReason, LoginEvent, MailboxEvent, MediaEvent, Origin, ProtectedEvent,
+    Protection, Protocol, Proved, ProvisioningEvent, PushEvent, RoomEvent, SessionEvent, Sound, Strength,
+    UnboundWhy,
 };
 pub use groups::{Groups, Member};
 pub use ids::{AccountId, Correlation};

@@ -18,4 +18,5 @@ mod overload;
 mod phone;
 mod scenarios;
 mod service;
+mod told;
 mod transcript;

@@ -2,6 +2,7 @@
 //!
 //! In    facts of the bus. Out entries in the archive, and a [`Trace`] that reads them, with or without a running server.
 //! State what [`words`], [`pace`] and [`writer`] keep; all bounded.
+//! Each process writes what happened in it: what another one announces is passed over, but that an account is gone.
 //! Errors facts that came too fast are counted in a metric and said in the timeline itself. What the writer's queue has no
 //! room for is dropped and counted: nobody waits for the timeline. Only that an account is gone waits for room; at the
 //! start, and after facts were missed, the writer looks for accounts that went unheard.
@@ -24,7 +25,7 @@ use std::time::{Duration, Instant};
 
 use prometheus::Registry;
 use shared_auth::Auth;
-use shared_model::{AccountEvent, AccountId, Correlation, Domains, Event, Fact, Protocol};
+use shared_model::{AccountEvent, AccountId, Correlation, Domains, Event, Fact, Origin, Protocol};
 use shared_runtime::bus::{Heard, Subscription};
 use shared_runtime::{Shutdown, unix_millis};
 use shared_store::Archive;
@@ -61,19 +62,37 @@ pub struct Parts<'a> {
 /// Writes the timeline until shutdown. Who erases what was of accounts that are gone starts after it: they take back the
 /// notes that are read here.
 pub async fn start(parts: Parts<'_>) -> Result<(), prometheus::Error> {
-    let Parts { config, facts, archive, domains, auth, registry, shutdown } = parts;
-    let metrics = Metrics::register(registry)?;
-    if config.timeline_entries == 0 {
-        return Ok(());
+    let Some((listener, mut writer, notes)) = prepare(&parts)? else { return Ok(()) };
+    writer.find_gone().await;
+    parts.shutdown.spawn(writer.run(notes));
+    parts.shutdown.spawn(listener.run(parts.facts, parts.shutdown.clone()));
+    Ok(())
+}
+
+/// Writes what was told so far, and is done: for a command, beside a server or without one.
+pub async fn write_down(mut parts: Parts<'_>) -> Result<(), prometheus::Error> {
+    let Some((mut listener, writer, notes)) = prepare(&parts)? else { return Ok(()) };
+    while let Ok(Some(heard)) = tokio::time::timeout(Duration::ZERO, parts.facts.next()).await {
+        listener.hear(heard);
+    }
+    listener.tick(Instant::now());
+    drop(listener);
+    writer.brief().run(notes).await;
+    Ok(())
+}
+
+/// Who hears and who writes; none where no timeline is kept.
+fn prepare(parts: &Parts<'_>) -> Result<Option<(Listener, Writer, mpsc::Receiver<Note>)>, prometheus::Error> {
+    let metrics = Metrics::register(parts.registry)?;
+    if parts.config.timeline_entries == 0 {
+        return Ok(None);
     }
     let (queue, notes) = mpsc::channel(QUEUE);
-    let mut writer = Writer::new(archive, auth, metrics.clone(), config);
-    writer.find_gone().await;
-    shutdown.spawn(writer.run(notes));
+    let writer = Writer::new(Arc::clone(&parts.archive), parts.auth.clone(), metrics.clone(), parts.config);
     let listener = Listener {
         words: Words::new(Instant::now()),
         pace: Pace::default(),
-        domains,
+        domains: parts.domains.clone(),
         queue,
         metrics,
         missed: 0,
@@ -81,8 +100,7 @@ pub async fn start(parts: Parts<'_>) -> Result<(), prometheus::Error> {
         removed: Vec::new(),
         must_look: false,
     };
-    shutdown.spawn(listener.run(facts, shutdown.clone()));
-    Ok(())
+    Ok(Some((listener, writer, notes)))
 }
 
 /// Hears facts and never waits for the store.
@@ -136,6 +154,9 @@ impl Listener {
         };
         if let Event::Account(AccountEvent::Removed { account }) = fact.event {
             return self.remove(account);
+        }
+        if fact.origin == Origin::Elsewhere {
+            return;
         }
         let now = Instant::now();
         let drafts = self.words.of(fact, now);

@@ -408,12 +408,23 @@ fn provisioning(at: Correlation, event: ProvisioningEvent) -> Draft {
         ProvisioningEvent::TokenRevoked { account, name } => {
             (account, "token_revoked", format!("a token for programs was taken back: {name}"))
         }
-        ProvisioningEvent::Banned { account, who } => (account, "banned", format!("banned {who}")),
+        ProvisioningEvent::Banned { account, who } => {
+            return ban(at, account, "banned", format!("banned {who}"), &who);
+        }
         ProvisioningEvent::BanLifted { account, who } => {
-            (account, "ban_lifted", format!("lifted the ban of {who}"))
+            return ban(at, account, "ban_lifted", format!("lifted the ban of {who}"), &who);
         }
     };
     Draft::of(account, What::new(at, Protocol::Provisioning, event, text))
+}
+
+/// It is found by whom it is of.
+fn ban(at: Correlation, by: Option<AccountId>, event: &'static str, text: String, who: &str) -> Draft {
+    let (what, who) = (What::new(at, Protocol::Provisioning, event, text), index::who(who));
+    match by {
+        Some(account) => Draft::of(account, What { stranger: Some(who), ..what }),
+        None => Draft::of_stranger(who, what),
+    }
 }
 
 fn why_denied(reason: &'static str) -> &'static str {

@@ -41,6 +41,8 @@ pub(super) struct Writer {
     process: u64,
     serial: u64,
     since_trimmed: HashMap<String, usize>,
+    /// An account's entries are counted after so many new ones.
+    trims: usize,
     /// Rows of the index that are in the store: owner and id.
     indexed: HashSet<(String, String)>,
     removed: VecDeque<AccountId>,
@@ -66,6 +68,7 @@ impl Writer {
             process: random(),
             serial: 0,
             since_trimmed: HashMap::new(),
+            trims: TRIMS,
             indexed: HashSet::new(),
             removed: VecDeque::new(),
             gone: Vec::new(),
@@ -77,6 +80,11 @@ impl Writer {
         }
     }
 
+    /// The same that counts at each entry, since it ends before there are many.
+    pub(super) fn brief(self) -> Self {
+        Self { trims: 1, ..self }
+    }
+
     /// Writes until there is nobody who could tell anything any more.
     pub(super) async fn run(mut self, mut notes: mpsc::Receiver<Note>) {
         let mut group = Vec::with_capacity(GROUP);
@@ -86,7 +94,7 @@ impl Writer {
                 if came == 0 {
                     return;
                 }
-                if came < GROUP {
+                if came < GROUP && !notes.is_closed() {
                     // What comes in the same moment goes with it.
                     tokio::time::sleep(MOMENT).await;
                 }
@@ -155,7 +163,7 @@ impl Writer {
                 for entry in &entries {
                     let count = self.since_trimmed.entry(entry.owner.clone()).or_default();
                     *count += 1;
-                    if *count >= TRIMS {
+                    if *count >= self.trims {
                         *count = 0;
                         self.trim(&entry.owner).await;
                     }
@@ -293,7 +301,7 @@ async fn gone(auth: &Auth) -> Result<Vec<AccountId>, StoreError> {
 const GROUP: usize = 256;
 /// How long the first of a group waits for others.
 const MOMENT: Duration = Duration::from_millis(100);
-/// An account's entries are counted after so many new ones.
+/// New entries of an account after which all of its are counted.
 const TRIMS: usize = 50;
 /// Entries that one trim removes at most.
 const MOST_TRIMMED: usize = 1_000;

@@ -126,7 +126,7 @@ async fn make(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     let before = before.map_or(Value::Null, |ban| ban.to_json());
     face.auth.audit.change(ask.by(), "banned", &ban.who, before, ban.to_json()).await;
     let account = ask.caller.card.account;
-    face.tell(account, ProvisioningEvent::Banned { account, who: ban.who.to_string() });
+    face.tell(account, ProvisioningEvent::Banned { account: Some(account), who: ban.who.to_string() });
     Ok(ban.to_json())
 }
 
@@ -136,7 +136,7 @@ async fn remove(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     let before = face.auth.bans.lift(&who).await?.ok_or_else(|| Problem::nothing("ban"))?;
     face.auth.audit.change(ask.by(), "ban lifted", &who, before.to_json(), Value::Null).await;
     let account = ask.caller.card.account;
-    face.tell(account, ProvisioningEvent::BanLifted { account, who: who.to_string() });
+    face.tell(account, ProvisioningEvent::BanLifted { account: Some(account), who: who.to_string() });
     Ok(Value::Null)
 }
 

@@ -41,7 +41,7 @@ async fn a_ban_is_made_told_and_lifted_by_the_api() {
         }
     };
     let told = tokio::time::timeout(Duration::from_secs(10), told).await.unwrap();
-    assert_eq!(told, (house.alice, "192.0.2.0/24".to_owned()));
+    assert_eq!(told, (Some(house.alice), "192.0.2.0/24".to_owned()));
 
     // One that is there gives way, and the audit has both.
     assert_eq!(house.call(&token, make, &ban("192.0.2.0/24", "still", 48)).await.0, 200);
