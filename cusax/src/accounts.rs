@@ -23,6 +23,7 @@ pub(crate) async fn add(desk: &Auth, domains: &Domains, new: NewUser, json: bool
     let name = check_shown_name(&new.name)?;
     let (aor, jid) = (Aor(new.address.clone()), BareJid(new.jid.unwrap_or(new.address)));
     desk.invites.check_free(domains, (&aor, &jid), unix_millis()).await?;
+    desk.bans.check_numbers(&new.numbers, &[]).await?;
     let (password, is_made) = password_for(new.password_stdin)?;
     let profile = Profile { name, numbers: new.numbers, video: new.video, admin: new.admin };
     let card = desk.book.create(NewAccount { aor, jid, profile }, &password).await?;
@@ -50,10 +51,11 @@ pub(crate) async fn change(desk: &Auth, user: ChangedUser, json: bool) -> anyhow
     let Changes { name, numbers, no_numbers, video, admin } = user.changes;
     let profile = Profile {
         name: name.map_or(Ok(before.name), |name| check_shown_name(&name))?,
-        numbers: if no_numbers || !numbers.is_empty() { numbers } else { before.numbers },
+        numbers: if no_numbers || !numbers.is_empty() { numbers } else { before.numbers.clone() },
         video: video.unwrap_or(before.video),
         admin: admin.unwrap_or(before.admin),
     };
+    desk.bans.check_numbers(&profile.numbers, &before.numbers).await?;
     desk.book.set_profile(before.account, profile).await?;
     tell(&find(desk, &user.address).await?, None, json)
 }
@@ -89,19 +91,19 @@ pub(crate) async fn api_token(
     expires: Duration,
     json: bool,
 ) -> anyhow::Result<()> {
+    let desk = ground.known_accounts().await?;
     let card = find(desk, address).await?;
     if !card.admin && scopes.iter().any(|scope| scope.is_admin()) {
-    let desk = ground.known_accounts().await?;
         bail!("{} does not administer the service", card.aor);
     }
     let name = check_shown_name(name)?;
     let words: Vec<&str> = scopes.iter().map(|scope| scope.as_str()).collect();
     let holder = (card.account, Holder::Person);
     let (token, bearer) = desk.bearers.issue(holder, &name, &words, expires, unix_millis()).await?;
-    if json {
-        say(serde_json::json!({ "id": bearer.id, "token": token, "expires": bearer.expires }))
     let (account, scopes) = (card.account, words.join(" "));
     ground.tell(Some(account), ProvisioningEvent::TokenMade { account, name, scopes });
+    if json {
+        say(serde_json::json!({ "id": bearer.id, "token": token, "expires": bearer.expires }))
     } else {
         say(token)
     }

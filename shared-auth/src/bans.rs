@@ -86,6 +86,9 @@ pub enum BanError {
     /// An account of ours is disabled, and a domain of ours not kept out.
     #[error("that is of this service: accounts of it are disabled instead")]
     Ours,
+    /// An account of ours gets no number that is kept out.
+    #[error("the number {0} is banned: lift its ban first")]
+    NumberBanned(String),
     /// What is shown to administrators is one line.
     #[error("a reason has 1 to {LONGEST_REASON} characters in one line")]
     BadReason,
@@ -183,6 +186,20 @@ impl Bans {
     pub async fn all(&self) -> Result<Vec<Ban>, StoreError> {
         let (records, now) = (self.records.list(OWNER, COLLECTION, None, 2 * MOST).await?, unix_millis());
         Ok(records.iter().filter_map(read).filter(|ban| ban.until > now).collect())
+    }
+
+    /// Refuses numbers of an account that are kept out, and that it had not before: nobody calls with these.
+    pub async fn check_numbers(&self, numbers: &[String], before: &[String]) -> Result<(), BanError> {
+        let new = |number: &&String| !before.contains(number);
+        let new: Vec<String> = numbers.iter().filter(new).map(|number| bare_number(number)).collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        let banned = self.all().await?.into_iter().find_map(|ban| match ban.who {
+            Banned::Number(number) if new.contains(&number) => Some(number),
+            _ => None,
+        });
+        banned.map_or(Ok(()), |number| Err(BanError::NumberBanned(number)))
     }
 
     /// Whether whoever comes from there is kept out.

@@ -161,6 +161,7 @@ async fn create(face: &Face, ask: &Ask) -> Result<Value, Problem> {
         None => aor.clone(),
     };
     let profile = profile(ask, Profile::default())?;
+    face.auth.bans.check_numbers(&profile.numbers, &[]).await?;
     let given = ask.text("password").filter(|password| !password.is_empty());
     // Whoever chooses it: telephones are reached from everywhere.
     if let Some(given) = given {
@@ -197,6 +198,7 @@ async fn change(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     if is_self && (!enabled || !wanted.admin) {
         return Err(Problem::new(StatusCode::CONFLICT, "nobody takes these rights from themselves"));
     }
+    face.auth.bans.check_numbers(&wanted.numbers, &same.numbers).await?;
     if wanted != same {
         face.auth.book.set_profile(card.account, wanted).await?;
     }

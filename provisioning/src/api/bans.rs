@@ -145,6 +145,7 @@ impl From<BanError> for Problem {
         match error {
             BanError::Store(error) => error.into(),
             BanError::BadReason => Self::field("reason", error.to_string()),
+            BanError::NumberBanned(_) => Self::field("numbers", error.to_string()),
             BanError::BadTerm => Self::field("hours", error.to_string()),
             BanError::TooMany => {
                 Self { status: StatusCode::CONFLICT, ..Self::field("who", error.to_string()) }

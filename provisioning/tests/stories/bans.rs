@@ -118,3 +118,16 @@ async fn the_page_bans_and_lifts() {
 }
 
 const FORM: &str = "Content-Type: application/x-www-form-urlencoded\r\n";
+
+#[tokio::test]
+async fn no_account_gets_a_number_that_is_banned() {
+    let house = house("ban-number").await;
+    let token = admin(&house).await;
+    assert_eq!(house.call(&token, "POST /api/v1/bans", &ban("+33123456789", "floods", 24)).await.0, 200);
+    let change = "PATCH /api/v1/accounts/alice@example.org";
+    let (status, problem) = house.call(&token, change, r#"{"numbers":["+33 1 23 45 67 89"]}"#).await;
+    assert_eq!((status, &problem["field"]), (422, &"numbers".into()), "{problem}");
+    assert_eq!(problem["detail"], "the number +33123456789 is banned: lift its ban first");
+    assert_eq!(house.call(&token, "DELETE /api/v1/bans/+33123456789", "").await.0 / 100, 2);
+    assert_eq!(house.call(&token, change, r#"{"numbers":["+33123456789"]}"#).await.0, 200);
+}

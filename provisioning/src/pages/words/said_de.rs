@@ -191,6 +191,7 @@ pub(super) const SAID: &[(&str, &str)] = &[
         "that is of this service: accounts of it are disabled instead",
         "das ist von diesem Dienst: seine Konten werden stattdessen deaktiviert",
     ),
+    ("the number {} is banned: lift its ban first", "die Nummer {} ist gesperrt: erst ihre Sperre aufheben"),
     ("a reason has 1 to {} characters in one line", "ein Grund hat 1 bis {} Zeichen in einer Zeile"),
     ("a ban lasts from a minute to a year", "eine Sperre dauert eine Minute bis ein Jahr"),
     (
