@@ -76,7 +76,7 @@ pub(super) fn read(body: &[u8]) -> Option<Asked> {
             }
             Event::End(_) => drop(path.pop()),
             Event::Text(text) if path.last().is_some_and(|name| name == "href") => {
-                asked.hrefs.insert(text.trim().to_owned());
+                asked.hrefs.insert(path_of(text.trim()).to_owned());
             }
             // What entities say is not looked at: nobody needs them here, and some of them grow.
             Event::DocType(_) => return None,
@@ -85,6 +85,12 @@ pub(super) fn read(body: &[u8]) -> Option<Asked> {
         }
     }
     (is_rooted && path.is_empty()).then_some(asked)
+}
+
+/// RFC 4918 §8.3: a client names a resource by its path or by its whole URL, and knows the one that it is sent by either.
+fn path_of(href: &str) -> &str {
+    let rest = href.split_once("://").map_or("", |(_, rest)| rest);
+    rest.find('/').map_or(href, |at| &rest[at..])
 }
 
 /// RFC 4918 §13: each resource with the properties that it has, and those that it has not.
@@ -175,6 +181,8 @@ mod tests {
                 && asked.hrefs.len() == 1
                 && asked.root == "addressbook-multiget"
         );
+        let whole = String::from_utf8_lossy(body).replace("/a.vcf", "https://h:8443/b/a.vcf");
+        assert!(read(whole.as_bytes()).unwrap().hrefs.contains("/b/a.vcf"), "by its whole URL");
         assert_eq!(read(b""), Some(Asked { root: "propfind".to_owned(), ..Asked::default() }));
     }
 

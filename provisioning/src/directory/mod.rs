@@ -35,6 +35,7 @@ use shared_runtime::http::Peer;
 
 use crate::Face;
 use crate::access::{Fields, prove};
+use crate::address::address_in;
 use crate::answer::{private, unkept};
 use crate::api::caller::{Caller, Scope};
 use crate::api::problem::Problem;
@@ -86,11 +87,13 @@ pub(crate) async fn find(
     address: &str,
 ) -> Result<Value, Problem> {
     may(face, asker.account)?;
-    let directory = &face.auth.directory;
+    let (directory, written) = (&face.auth.directory, address);
+    // As the record itself writes it, too.
+    let address = address_in(address);
     let found = match (kind, address.parse::<Aor>(), address.parse::<BareJid>()) {
         ("aor", Ok(aor), _) => directory.by_aor(&aor).await?,
         ("jid", _, Ok(jid)) => directory.by_jid(&jid).await?,
-        ("number", ..) => match directory.by_number(address).await? {
+        ("number", ..) => match directory.by_number(written).await? {
             Some(card) if finds(face, asker, &card).await? => Some(card),
             _ => None,
         },

@@ -97,7 +97,11 @@ async fn whom_nobody_shall_find_nobody_does_but_who_knows_the_address() {
         house.chat.0.lock().unwrap().contacts = vec!["bob.chat@example.org".parse().unwrap()];
         assert_eq!(finds().await, contacts, "{wish}");
         house.chat.0.lock().unwrap().contacts.clear();
-        for path in ["/directory/aor/bob@example.org", "/directory/bob@example.org.vcf"] {
+        for path in [
+            "/directory/aor/bob@example.org",
+            "/directory/aor/sip:bob@example.org",
+            "/directory/bob@example.org.vcf",
+        ] {
             assert!(ask(path).await.starts_with("HTTP/1.1 200"), "{wish}: {path}");
         }
     }
