@@ -145,7 +145,7 @@ pub(crate) async fn start(config: &Config, parts: &[Part], shutdown: &Shutdown) 
         let listeners = listen_https(config, &mut bound)?;
         let mut router = websockets.unwrap_or_default();
         if let (Some(chat), Some(port)) = (&chat, port_of(&bound, "http.https")) {
-            router = router.merge(chat.open_uploads(&format!("https://{}:{port}", config.host())));
+            router = router.merge(chat.open_uploads(&https_base(config, Some(port))));
         }
         if let (Some(chat), true) = (&chat, parts.contains(&Part::Provisioning)) {
             chat.open_invitations(invitations(config, port_of(&bound, "http.https")));
@@ -394,6 +394,10 @@ fn provisioning_router(
             "" => String::new(),
             name => format!("sip:{name}@{}", config.rooms_host()),
         },
+        uploads: match config.xmpp.upload.url.as_str() {
+            "" => format!("{}/upload/", https_base(config, port("http.https"))),
+            url => format!("{url}/upload/"),
+        },
         turn: config.xmpp.turn.services.clone(),
         // What cannot be read is not offered; clients then say whom they do not believe.
         ca: ground.tls.local_ca().and_then(|file| std::fs::read_to_string(file).ok()),
@@ -421,6 +425,11 @@ fn provisioning_router(
         records: Arc::clone(&ground.store.records),
         archive: Arc::clone(&ground.store.archive),
     })
+}
+
+/// What links to files begin with where nothing else is configured.
+fn https_base(config: &Config, port: Option<u16>) -> String {
+    format!("https://{}:{}", config.host(), port.unwrap_or(443))
 }
 
 fn port_of(bound: &[(&'static str, SocketAddr)], name: &str) -> Option<u16> {

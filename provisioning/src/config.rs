@@ -1,6 +1,7 @@
 //! `[provisioning]`: what people may do by themselves.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::de::Error;
@@ -23,6 +24,9 @@ pub struct Config {
     /// link to it. Default: none.
     #[serde(deserialize_with = "web_client")]
     pub web_client: Option<String>,
+    /// A folder with converse.js, the `dist` of its package, which is served under `/chat/` as the chat client for browsers, set up for
+    /// this service. It is read at the start. Default: none.
+    pub web_client_files: Option<PathBuf>,
     /// Addresses at which clients and other servers reach this host. Given, `host-meta.json` names all ways to chat with TLS, and who
     /// reads it asks no name servers (XEP-0487): `xmpp.c2s_tls` must listen, and `xmpp.s2s_tls` where there is federation. Default none.
     pub addresses: Vec<IpAddr>,
@@ -39,6 +43,7 @@ impl Default for Config {
             contact: String::new(),
             reset_by_chat: false,
             web_client: None,
+            web_client_files: None,
             addresses: Vec::new(),
             audit: Duration::from_secs(365 * 86_400),
         }
@@ -48,15 +53,17 @@ impl Default for Config {
 impl Config {
     /// The chat client for browsers, for an account; none where none is configured.
     pub(crate) fn web_client(&self, jid: &BareJid) -> Option<String> {
-        let encoded = |byte: u8| match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                char::from(byte).to_string()
-            }
-            byte => format!("%{byte:02X}"),
-        };
-        let jid: String = jid.as_str().bytes().map(encoded).collect();
-        self.web_client.as_ref().map(|url| url.replace("{jid}", &jid))
+        self.web_client.as_ref().map(|url| url.replace("{jid}", &percent_encoded(jid)))
     }
+}
+
+/// A JID as a part of a URL (RFC 3986 §2.3).
+pub(crate) fn percent_encoded(jid: &BareJid) -> String {
+    let encoded = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+        byte => format!("%{byte:02X}"),
+    };
+    jid.as_str().bytes().map(encoded).collect()
 }
 
 fn web_client<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
@@ -91,6 +98,11 @@ pub const KEYS: &[Key] = &[
         "provisioning.web_client",
         "",
         "where a chat client for browsers is: a URL with https, in which {jid} is the account's JID; none: pages name none",
+    ),
+    Key::new(
+        "provisioning.web_client_files",
+        "",
+        "a folder with converse.js (package/dist of what `npm pack converse.js` fetches), served as the chat client for browsers under /chat/, set up for this service",
     ),
     Key::new(
         "provisioning.addresses",

@@ -54,6 +54,7 @@ pub use api::own::{device_json, new_device_json};
 pub use config::{Config, KEYS};
 pub use discovery::zone::Zone;
 pub use links::{app_uri, invite_link};
+pub use pages::web_client::{WebClientFault, web_client_fault};
 pub use profile::{Calls, Layer, LayerError, Profiles, Settings};
 pub use qr::terminal_code;
 pub use render::phones::{Mac, Make, PHONE_SCOPE, phone_device, phone_url};
@@ -96,6 +97,8 @@ pub struct Parts {
     pub auth: Auth,
     /// The URI that makes a conference without a room.
     pub conference_factory: String,
+    /// What links to files begin with that people leave here, such as `https://example.org/upload/`.
+    pub uploads: String,
     /// URIs of STUN and TURN servers.
     pub turn: Vec<String>,
     /// The certificate of the service's own authority, as PEM, where it has one that nobody else knows.
@@ -175,6 +178,8 @@ struct Face {
     forgotten: directory::Rate,
     /// Files of own data that are being written.
     exports: api::export::Exports,
+    /// The chat client for browsers, where it is served here.
+    web_client_files: Option<pages::web_client::Files>,
 }
 
 impl Face {
@@ -192,7 +197,8 @@ impl std::ops::Deref for Face {
 }
 
 /// Every route.
-pub fn router(parts: Parts) -> Router {
+pub fn router(mut parts: Parts) -> Router {
+    let web_client_files = open_web_client(&mut parts);
     parts.shutdown.spawn(parts.auth.audit.clone().forget_old(parts.config.audit, parts.shutdown.clone()));
     let live = state::Live::new(parts.metrics.clone());
     parts.shutdown.spawn(live.clone().follow(parts.bus.subscribe(), parts.shutdown.clone()));
@@ -204,6 +210,7 @@ pub fn router(parts: Parts) -> Router {
         changes: directory::Rate::new(CHANGES),
         forgotten: directory::Rate::an_hour(FORGOTTEN),
         exports: api::export::Exports::default(),
+        web_client_files,
         parts,
     };
     let face = Arc::new(face);
@@ -221,12 +228,26 @@ pub fn router(parts: Parts) -> Router {
         .route("/provision/ca.pem", get(authority))
         .merge(api::router())
         .merge(directory::router())
-        .merge(pages::router())
+        .merge(pages::router(&face))
         .fallback(pages::astray::nowhere)
         .layer(DefaultBodyLimit::max(LONGEST_FORM))
         .layer(from_fn(bound))
         .layer(map_response_with_state(has_default_port(&face), guard))
         .with_state(face)
+}
+
+/// The files of the chat client for browsers. Their folder was looked at with the configuration; where they are gone since, no page
+/// leads to it.
+fn open_web_client(parts: &mut Parts) -> Option<pages::web_client::Files> {
+    let folder = parts.config.web_client_files.as_ref().filter(|_| parts.has_chat())?;
+    match pages::web_client::Files::open(folder) {
+        Ok(files) => Some(files),
+        Err(error) => {
+            tracing::error!(%error, "there is no chat client for browsers");
+            parts.config.web_client_files = None;
+            None
+        }
+    }
 }
 
 /// A body that says that it is too long gets its answer when it is through, up to a bound: who still writes reads nothing, and

@@ -101,7 +101,7 @@ fn is_ours(public_url: Option<&str>, headers: &HeaderMap) -> bool {
 }
 
 /// The host of a URL with its port, as an origin has it (RFC 6454 §6.2).
-fn host_of(url: &str) -> Option<&str> {
+pub(crate) fn host_of(url: &str) -> Option<&str> {
     let host = url.strip_prefix("https://")?.split(['/', '?', '#']).next()?;
     Some(host.strip_suffix(":443").unwrap_or(host))
 }

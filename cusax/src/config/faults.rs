@@ -77,6 +77,29 @@ fn faults_of_domains(config: &Config) -> Vec<String> {
     faults
 }
 
+/// A folder with a chat client for browsers has its files; where the client is at a host alone, that is not the one of the pages, of
+/// whatever port, since cookies are of hosts.
+fn faults_of_web_client(config: &Config) -> Vec<String> {
+    let provisioning = &config.provisioning;
+    let Some(folder) = &provisioning.web_client_files else { return Vec::new() };
+    let page = config.http.public_url.clone().unwrap_or_else(|| format!("https://{}", config.host()));
+    let host = |url: &str| {
+        url.split(['/', '?', '#']).nth(2).and_then(|host| host.split(':').next()).map(str::to_ascii_lowercase)
+    };
+    let is_apart = |url: &String| {
+        let path = url.splitn(4, '/').nth(3).unwrap_or_default();
+        host(url) != host(&page) && path.strip_prefix("chat/").is_some_and(|rest| !rest.starts_with("files"))
+    };
+    let elsewhere = provisioning.web_client.as_ref().filter(|url| !is_apart(url)).map(|_| {
+        "`provisioning.web_client` beside `provisioning.web_client_files` is `/chat/` at a host that the client alone is at, and not \
+         the pages: leave it out where both are at one"
+            .to_owned()
+    });
+    let lacks = provisioning::web_client_fault(folder);
+    let lacks = lacks.map(|fault| format!("`provisioning.web_client_files`: {fault}"));
+    elsewhere.into_iter().chain(lacks).collect()
+}
+
 /// What no type says: names that are none, files that are not there, times in which nothing can happen.
 pub(super) fn of(config: &Config) -> Vec<String> {
     let mut faults = Vec::new();
@@ -106,6 +129,7 @@ pub(super) fn of(config: &Config) -> Vec<String> {
     if let Some(url) = config.http.public_url.as_ref().filter(|url| !is_url(url)) {
         faults.push(format!("`http.public_url`: `{url}` is not a URL that begins with https://"));
     }
+    faults.extend(faults_of_web_client(config));
     for (key, threads) in
         [("sip.threads", config.sip.threads), ("conference.threads", config.conference.threads)]
     {

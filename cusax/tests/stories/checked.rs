@@ -12,6 +12,10 @@ impl House {
         let folder = std::env::temp_dir().join(format!("cusax-checked-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join("junk.pem"), "junk\n").unwrap();
+        std::fs::create_dir_all(folder.join("client")).unwrap();
+        for file in ["converse.min.js", "converse.min.css"] {
+            std::fs::write(folder.join("client").join(file), "").unwrap();
+        }
         Self(folder)
     }
 
@@ -87,6 +91,9 @@ fn what_a_start_refuses_the_check_refuses() {
         "[store]\nurl = \"sqlite://FOLDER/junk.pem\"",
         "# CONFERENCE__MEDIA\n[conference]\nmedia = \"192.0.2.7:0\"",
         "# HTTP__HTTPS\n[http]\nhttps = [\"192.0.2.9:0\"]",
+        "[provisioning]\nweb_client_files = \"FOLDER\"",
+        "[provisioning]\nweb_client_files = \"FOLDER/client\"\nweb_client = \"https://Example.org:9443/chat/\"",
+        "[provisioning]\nweb_client_files = \"FOLDER/client\"\nweb_client = \"https://chat.example.org/?jid={jid}\"",
         "[sip]\nthreads = 5000",
         "[conference]\nthreads = 100000",
         &meets("0.0.0.0", "127.0.0.1"),
@@ -99,7 +106,8 @@ fn what_a_start_refuses_the_check_refuses() {
         );
     }
     let both = [meets("0.0.0.0", "[::]"), meets("[::]", "0.0.0.0")];
-    for lines in both.iter().map(String::as_str).chain([""]) {
+    let apart = "[provisioning]\nweb_client_files = \"FOLDER/client\"\nweb_client = \"https://chat.example.org/chat/#jid={jid}\"";
+    for lines in both.iter().map(String::as_str).chain([apart, ""]) {
         assert_eq!((house.check(lines), house.serve(lines)), (None, None), "{lines}");
     }
 }

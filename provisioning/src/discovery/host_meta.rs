@@ -78,7 +78,7 @@ fn describe(link: &mut Value, parts: &Parts, sni: &str, priority: u16) {
 
 /// XEP-0156 §2.1: what stands beside this face where the chat server runs in the same process.
 fn ways(parts: &Parts) -> Vec<(&'static str, String)> {
-    if parts.ports.xmpp.is_none() && parts.ports.xmpp_tls.is_none() {
+    if !parts.has_chat() {
         return Vec::new();
     }
     let secure = |path: &str| parts.url(path).replacen("https://", "wss://", 1);

@@ -188,7 +188,8 @@ fn halves(face: &Face, words: &Words, session: &Session, up: &Up, outcome: Optio
                 @if *card.jid != *card.aor { dt { (words.chat_title) } dd.value { (card.jid) } }
                 @if !card.numbers.is_empty() { dt { (words.numbers) } dd { (card.numbers.join(", ")) } }
             }
-            @if let Some(url) = face.config.web_client(&card.jid) { p { a href=(url) { (words.web_client) } } }
+            p.hint { (words.numbers_text) @if !face.config.contact.is_empty() { " " (fill(words.numbers_ask, &face.config.contact)) } }
+            @if let Some(url) = face.web_client(&card.jid) { p { a href=(url) { (words.web_client) } } }
             @if card.numbers.len() > 1 { (form(session, "setCallingNumber", "/account", html! {
                 (Blank::of(outcome, "setCallingNumber", &[]).choice("number", "number", words.calling_number, &numbers, ""))
                 button.quiet { (words.use_number) }

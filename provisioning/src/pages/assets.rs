@@ -14,6 +14,7 @@ use super::compressed::{shorter, takes_gzip};
 /// One file.
 pub(super) struct Asset {
     pub(super) name: String,
+    begins: &'static str,
     ending: &'static str,
     media_type: &'static str,
     text: &'static str,
@@ -22,18 +23,25 @@ pub(super) struct Asset {
 }
 
 impl Asset {
-    fn new(ending: &'static str, media_type: &'static str, text: &'static str) -> Self {
+    fn new(begins: &'static str, ending: &'static str, media_type: &'static str, text: &'static str) -> Self {
         // It keeps no secret; nodes of one release make the same of it.
         let mut hasher = DefaultHasher::new();
         text.hash(&mut hasher);
         let short = shorter(text.as_bytes(), Compression::best());
-        Self { name: format!("cusax-{:016x}{ending}", hasher.finish()), ending, media_type, text, short }
+        Self {
+            name: format!("{begins}-{:016x}{ending}", hasher.finish()),
+            begins,
+            ending,
+            media_type,
+            text,
+            short,
+        }
     }
 }
 
 pub(super) async fn get(Path(name): Path<String>, headers: HeaderMap) -> Response {
-    let all = [&*STYLE, &*SCRIPT];
-    let Some(asset) = all.into_iter().find(|it| name.starts_with("cusax") && name.ends_with(it.ending))
+    let all = [&*STYLE, &*SCRIPT, &*CHAT];
+    let Some(asset) = all.into_iter().find(|it| name.starts_with(it.begins) && name.ends_with(it.ending))
     else {
         return StatusCode::NOT_FOUND.into_response();
     };
@@ -47,6 +55,9 @@ pub(super) async fn get(Path(name): Path<String>, headers: HeaderMap) -> Respons
 }
 
 pub(super) static STYLE: LazyLock<Asset> =
-    LazyLock::new(|| Asset::new(".css", "text/css; charset=utf-8", include_str!("style.css")));
+    LazyLock::new(|| Asset::new("cusax", ".css", "text/css; charset=utf-8", include_str!("style.css")));
 pub(super) static SCRIPT: LazyLock<Asset> =
-    LazyLock::new(|| Asset::new(".js", "text/javascript; charset=utf-8", include_str!("cusax.js")));
+    LazyLock::new(|| Asset::new("cusax", ".js", "text/javascript; charset=utf-8", include_str!("cusax.js")));
+/// What sets the [web client](super::web_client) up.
+pub(super) static CHAT: LazyLock<Asset> =
+    LazyLock::new(|| Asset::new("chat", ".js", "text/javascript; charset=utf-8", include_str!("chat.js")));

@@ -22,6 +22,7 @@ mod sign_in;
 mod timeline;
 mod upload;
 mod voicemail;
+pub(crate) mod web_client;
 pub(crate) mod words;
 
 use std::sync::Arc;
@@ -29,7 +30,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use axum::middleware::{from_fn, map_response};
+use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use maud::{DOCTYPE, Markup, html};
@@ -39,7 +40,7 @@ use crate::Face;
 use crate::render::Renderer;
 
 /// The routes of all pages.
-pub(crate) fn router() -> Router<Arc<Face>> {
+pub(crate) fn router(face: &Arc<Face>) -> Router<Arc<Face>> {
     Router::new()
         .route("/invite/{token}", get(invite::look).post(invite::accept))
         .route("/", get(|| async { crate::session::go("/account") }))
@@ -67,8 +68,12 @@ pub(crate) fn router() -> Router<Arc<Face>> {
             post(deeds::run_with_file).layer(DefaultBodyLimit::max(crate::most_bytes("/do/setPicture"))),
         )
         .route("/do/{operation}", post(deeds::run))
+        .route("/chat", get(|| async { crate::session::go("/chat/") }))
+        .route("/chat/", get(web_client::look))
+        .route("/chat/files/{version}/{*name}", get(web_client::file))
         .route("/language/{tag}", get(words::choose))
         .route("/assets/{name}", get(assets::get))
+        .layer(from_fn_with_state(Arc::clone(face), web_client::apart))
         .layer(from_fn(astray::in_words))
         .layer(map_response(guard))
         .layer(from_fn(compressed::compress))

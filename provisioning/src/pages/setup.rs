@@ -41,7 +41,7 @@ pub(super) async fn panel(parts: &Parts, words: &Words, card: &AccountCard) -> M
                 div {
                     p { (words.chat_text) }
                     a.button href=(card.jid.to_xmpp_uri()) { (words.chat_open) }
-                    @if let Some(url) = parts.config.web_client(&card.jid) { p { a href=(url) { (words.web_client) } } }
+                    @if let Some(url) = parts.web_client(&card.jid) { p { a href=(url) { (words.web_client) } } }
                 }
                 (qr::picture(&card.jid.to_xmpp_uri(), words.chat_open))
             }
@@ -63,7 +63,7 @@ pub(super) async fn panel(parts: &Parts, words: &Words, card: &AccountCard) -> M
             h3 { (words.by_hand_title) }
             (values(words, &call_values(parts, words, card)))
         }
-        @if parts.config.web_client(&card.jid).is_none() { section {
+        @if parts.web_client(&card.jid).is_none() { section {
             p { (words.no_web_client) " " a href="/account" { (words.account) } }
             @if card.admin { p.hint { (words.set_web_client) } }
         } }

@@ -5,8 +5,10 @@ mod store;
 mod zone;
 
 use shared_auth::AccountCard;
+use shared_model::BareJid;
 
 use crate::Parts;
+use crate::config::percent_encoded;
 
 pub(crate) use settings::Chosen;
 pub use settings::{Calls, Settings};
@@ -39,6 +41,18 @@ impl Parts {
             Some(access) => format!("sip:{}:{};transport={}", self.host, access.port, access.transport),
             None => format!("sip:{}", shared_model::idn::to_ascii(self.domains.main())),
         }
+    }
+
+    /// Whether the chat server runs in this process, whose ways for browsers are beside this face then.
+    pub(crate) fn has_chat(&self) -> bool {
+        self.ports.xmpp.is_some() || self.ports.xmpp_tls.is_some()
+    }
+
+    /// The chat client for browsers, for an account: the one that is configured, or else the one that is served here.
+    pub(crate) fn web_client(&self, jid: &BareJid) -> Option<String> {
+        let is_here = self.config.web_client_files.is_some() && self.has_chat();
+        let here = || is_here.then(|| self.url(&format!("/chat/#jid={}", percent_encoded(jid))));
+        self.config.web_client(jid).or_else(here)
     }
 
     /// A URL of this face.

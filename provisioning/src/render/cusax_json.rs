@@ -41,7 +41,7 @@ pub(super) fn render(plan: &Plan<'_>) -> String {
         },
         "xmpp": {
             "jid": card.jid, "host": parts.host, "starttls_port": parts.ports.xmpp, "tls_port": parts.ports.xmpp_tls,
-            "rooms": parts.rooms_domain, "web_client": parts.config.web_client(&card.jid),
+            "rooms": parts.rooms_domain, "web_client": parts.web_client(&card.jid),
             "features": { "messaging": true, "presence": true, "calls": chosen.xmpp_calls },
         },
         "relationship": relationship,

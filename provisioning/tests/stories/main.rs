@@ -21,4 +21,5 @@ mod room_calls;
 mod search;
 mod tables;
 mod voicemail;
+mod web_client;
 mod weight;

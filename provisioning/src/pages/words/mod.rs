@@ -50,7 +50,7 @@ words! {
     rooms, authority_title, authority_text, files_title, files_text,
     setup_title, account, accounts, invites, service, sign_in, sign_in_title, sign_in_wrong, sign_in_device,
     sign_in_again, sign_out, forgotten_title, forgotten_ask, forgotten_operator, forgotten_chat, forgotten_submit,
-    forgotten_told, forgotten_message, no_web_client, set_web_client, web_client, calling_number, use_number, before, after, done, shown_once, token, link, chat_uri, halves_title, numbers, no_phones, no_chats,
+    forgotten_told, forgotten_message, no_web_client, set_web_client, web_client_script, web_client, calling_number, use_number, before, after, done, shown_once, token, link, chat_uri, halves_title, numbers, numbers_text, numbers_ask, no_phones, no_chats,
     encrypted, unencrypted, devices_title, devices_text, calls_alone, device, device_name, add_device, since, deed, remove, end,
     sessions_title, name, this_one, save, invite_contact_title, invite_contact_text, make_link, change_password,
     current_password, new_password, history_title, no_calls, time, with, result, data_title, download_data,

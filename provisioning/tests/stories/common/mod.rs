@@ -89,6 +89,7 @@ pub(crate) async fn house_behind(name: &str, proxies: &[&str], differs: impl FnO
         public_url: None,
         auth: auth.clone(),
         conference_factory: "sip:adhoc@conference.example.org".to_owned(),
+        uploads: "https://files.example.org/upload/".to_owned(),
         turn: Vec::new(),
         ca: None,
         config: provisioning::Config { users_invite: true, ..provisioning::Config::default() },
