@@ -40,7 +40,7 @@ def write(surfer, text):
     box = "[...document.querySelectorAll('.chat-textarea')].find(it => it.offsetParent)"
     wait_until(lambda: surfer.is_there(box), 20, "a place to write")
     surfer.page.value(f"""
-        const box = {box};
+        var box = {box};
         box.focus(), box.value = {json.dumps(text)}, box.dispatchEvent(new Event('input', {{ bubbles: true }}));
         box.dispatchEvent(new KeyboardEvent('keydown', {{ key: 'Enter', keyCode: 13, bubbles: true, cancelable: true }}));
         1""")
@@ -76,7 +76,10 @@ def test_an_invitation_leads_to_a_chat_in_the_browser(served):
         # What the message says of calls and rooms is as others read it: the room's link opens the room here.
         await bob.join(ROOM)
         surfer.page.value(f"location.hash = '#converse/room?jid={ROOM}'; 1")
-        await bob.saw(lambda presence: presence["from"] == f"{ROOM}/carol", "her in the room", seconds=40)
+        await do(wait_until, lambda: surfer.is_there("document.querySelector('converse-muc .chat-textarea')"), 40, "the room")
+        await do(write, surfer, "in the room")
+        got = await bob.got(lambda message: message["body"] == "in the room", "what she says there", seconds=20)
+        assert got["from"] == f"{ROOM}/carol"
         await bob.close()
         assert await do(surfer.page.value, "refused") == []
         assert await do(asked, surfer) == [f"localhost:{served.ports['http.https']}"], "nobody else is asked"
