@@ -32,7 +32,7 @@ use std::sync::Arc;
 use axum::Form;
 use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, Path, Query, State};
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use shared_auth::{AccountCard, BookError, DeviceName};
 use shared_model::ProvisioningEvent;
@@ -253,7 +253,14 @@ async fn fill(face: &Face, renderer: &Renderer, proved: &Proved, (mac, folder): 
     face.tell(account, ProvisioningEvent::ConfigurationFetched { account, client });
     let chosen = Chosen::of(&settings, card.video);
     let plan = Plan { parts: &face.parts, card, chosen, password: &password, mac, folder };
-    private(renderer.media_type, (renderer.render)(&plan))
+    let mut file = private(renderer.media_type, (renderer.render)(&plan));
+    if mac.is_empty() {
+        // A browser keeps it as a file, and shows nobody what is in it (RFC 6266 §4.2).
+        let disposition = format!("attachment; filename=\"{}\"", renderer.file);
+        file.headers_mut()
+            .extend(HeaderValue::try_from(disposition).map(|value| (header::CONTENT_DISPOSITION, value)));
+    }
+    file
 }
 
 /// Whether a password ends nothing, and begins nothing, in a line of parameters.

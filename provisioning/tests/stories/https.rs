@@ -157,6 +157,10 @@ async fn previews_spend_no_link_and_see_nothing_of_its_file() {
             fetched.starts_with("HTTP/1.1 200") && fetched.contains("name=\"ha1\""),
             "{client}: {fetched}"
         );
+        assert!(
+            fetched.contains("content-disposition: attachment; filename=\"linphone.xml\"\r\n"),
+            "{fetched}"
+        );
         let browser = house.send(&format!("GET {path}"), "Accept: text/html\r\n", "").await;
         assert!(browser.starts_with("HTTP/1.1 401"), "it is spent: {browser}");
         let made = house.auth.book.app_passwords(house.alice).await.unwrap();
