@@ -1,6 +1,6 @@
 //! A conference as other services see it: who is in the call, and who is heard (RFC 4575 §5.6).
 
-use crate::{AccountId, BareJid, ModerationError, Pending, RoomAddress, Unavailable};
+use crate::{AccountId, BareJid, Deed, ModerationError, Pending, RoomAddress, Unavailable};
 
 /// What a participant of a call can do with sound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -32,6 +32,8 @@ pub struct Participant {
     pub is_hand_up: bool,
     /// Whether their sound is encrypted on its way to and from the mixer.
     pub is_encrypted: bool,
+    /// How much louder than they are others hear them, in decibels; negative is quieter.
+    pub gain: i8,
 }
 
 /// A conference at one moment.
@@ -82,6 +84,18 @@ pub trait ConferenceDirectory: Send + Sync {
         _callee: &'a str,
     ) -> Pending<'a, Result<(), CallOutError>> {
         Box::pin(async { Err(CallOutError::Unavailable) })
+    }
+
+    /// Does something to somebody in the room's call for `asker`, who moderates the room: to an occupant of its chat by the nick, or to whoever
+    /// only calls by the name that they show.
+    fn adjust<'a>(
+        &'a self,
+        _room: &'a RoomAddress,
+        _asker: &'a BareJid,
+        _whom: &'a str,
+        _deed: Deed,
+    ) -> Pending<'a, Result<(), ModerationError>> {
+        Box::pin(async { Err(ModerationError::Unavailable) })
     }
 
     /// Has the room's call recorded, or not any more, for `asker`, who moderates the room, or for the operator. Everybody in the call is

@@ -11,6 +11,8 @@ pub enum Deed {
     Unmute,
     /// They are out.
     Kick,
+    /// Others in the call hear them louder by so many decibels, or quieter if that is negative.
+    Gain(i8),
 }
 
 /// Why it was not done.

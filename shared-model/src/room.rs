@@ -106,6 +106,8 @@ pub struct RoomSnapshot {
     pub name: String,
     /// The current subject, possibly empty.
     pub subject: String,
+    /// What it is for, in the words of its owners, possibly empty.
+    pub description: String,
     /// Rules of entry and speech.
     pub access: RoomAccess,
     /// Everybody with an affiliation other than none.

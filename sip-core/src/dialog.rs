@@ -74,6 +74,11 @@ impl<F> Dialog<F> {
         self.call_id == call_id && self.local_tag == to_tag && self.remote_tag == from_tag
     }
 
+    /// Its Call-ID, our tag and the peer's.
+    pub fn names(&self) -> (&str, &str, &str) {
+        (&self.call_id, &self.local_tag, &self.remote_tag)
+    }
+
     /// Whether a request from the peer belongs here.
     pub fn has(&self, request: &Message) -> bool {
         request.call_id() == self.call_id

@@ -173,7 +173,7 @@ def test_documents_hold_to_the_schema_and_jitsi_shows_what_they_say(legs):
     states = [document.get("state") for document in read]
     assert states[0] == "full" and set(states[1:]) == {"partial"} and len(states) > 4
     said = b"".join(etree.tostring(document) for document in read)
-    for mark in (b"<unencrypted", b'state="deleted"', b"muted-via-focus", b"on-hold", b"<type>video"):
+    for mark in (b"<unencrypted", b'state="deleted"', b"muted-via-focus", b"on-hold", b"<type>video", b"<disconnection-method>departed<", b"<host-info>"):
         assert mark in said, mark
     # Who subscribes outside any call reads the same, and a fetch is the whole.
     watcher = Listening("carol", Udp(jitsi.service))

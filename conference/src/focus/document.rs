@@ -2,31 +2,40 @@
 //!
 //! ```text
 //! conference-info  entity state version
-//! ├─ conference-description   display-text subject conf-uris/entry(uri, purpose = participation)
+//! ├─ conference-description   display-text subject free-text conf-uris/entry(uri, purpose = participation)
 //! │                           service-uris/entry(uri, purpose = grouptextchat) maximum-user-count
 //! │                           available-media/entry label (type, status)
+//! ├─ host-info                display-text
 //! ├─ conference-state         user-count active locked
-//! └─ users/user  entity       display-text associated-aors roles
-//!                             endpoint(status, joining-method, joining-info/when, media(type, label, src-id, status))
+//! └─ users/user  entity       display-text associated-aors roles languages
+//!                             endpoint(referred, status, joining-method, joining-info/when, disconnection-method,
+//!                             disconnection-info(when, reason, by), media(type, label, src-id, status), call-info/sip)
 //! ```
+//! Whom the focus calls is an endpoint that it dials, who left is one that is disconnected, for a few seconds; neither is one of the users who
+//! are counted.
 //! What is too long for one document comes in several: the whole with those who fit, and the others as if they came after it (§4.4).
 //! The order of elements is the schema's. Somebody who only chats is a user with a `text` medium alone (S-38).
 //!
 //! Whoever chats has a nick, and in a semi-anonymous room (XEP-0045 §4.2) is that nick to all but moderators and
-//! themselves, in the call as in the chat: neither JID nor AOR nor contact is said beside it. The contact of whoever only
-//! calls is not said either; their endpoint has a name of its own.
+//! themselves, in the call as in the chat: neither JID nor AOR nor contact is said beside it, nor when they leave both. The
+//! contact of whoever only calls is not said either; their endpoint has a name of its own. Of a dialog
+//! who may remove somebody reads (§5.7.9, §8.2).
+
+mod endpoint;
 
 use std::collections::BTreeSet;
-use std::time::SystemTime;
 
 use super::admission::fold;
-use super::moment::utc;
-use shared_model::{Affiliation, Audio, BareJid, Occupant, Participant, Role, RoomAddress, RoomSnapshot};
-use sip_core::sdp::Direction;
+use super::policy;
+use endpoint::{AUDIO, TEXT, VIDEO};
+pub(super) use endpoint::{DialogNames, Gone, Method, Person, Referred, Seen, Stage};
+use shared_model::{BareJid, Occupant, Participant, RoomAddress, RoomSnapshot};
 
 /// Who reads a document, as far as it matters to what they may see.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Viewer {
+    /// May see everybody's real addresses, and which dialogs those have whom they may remove.
+    Moderator(BareJid),
     /// May see everybody's real addresses.
     Trusted,
     /// May see nobody's but their own.
@@ -36,45 +45,26 @@ pub(super) enum Viewer {
 impl Viewer {
     /// What `jid` may see of a room. Of a room of which nothing is known they see nobody.
     pub(super) fn of(snapshot: Option<&RoomSnapshot>, jid: Option<&BareJid>) -> Self {
-        let is_trusted = snapshot.is_some_and(|room| {
-            let moderates = |jid: &BareJid| {
-                let mut occupants = room.occupants.iter().filter(|occupant| occupant.jid == *jid);
-                room.affiliation(jid) >= Affiliation::Admin || occupants.any(|o| o.role == Role::Moderator)
-            };
-            room.access.non_anonymous || jid.is_some_and(moderates)
-        });
-        if is_trusted { Self::Trusted } else { Self::Ordinary(jid.cloned()) }
+        match (snapshot, jid) {
+            (Some(room), Some(jid)) if policy::moderates(room, jid) => Self::Moderator(jid.clone()),
+            (Some(room), _) if room.access.non_anonymous => Self::Trusted,
+            _ => Self::Ordinary(jid.cloned()),
+        }
     }
 
     fn sees(&self, jid: &BareJid) -> bool {
         match self {
-            Self::Trusted => true,
+            Self::Moderator(_) | Self::Trusted => true,
             Self::Ordinary(own) => own.as_ref() == Some(jid),
         }
     }
 }
 
-/// One leg, as it is told.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Seen {
-    pub(super) participant: Participant,
-    /// What the document calls their device.
-    pub(super) contact: String,
-    /// They are the one who speaks.
-    pub(super) is_speaking: bool,
-    /// The focus called them.
-    pub(super) is_called: bool,
-    /// What they may do with pictures, as they see it; nothing if they have none.
-    pub(super) video: Option<Direction>,
-    /// When they came into the call.
-    pub(super) since: Option<SystemTime>,
-    /// The source of their sound, once some came.
-    pub(super) source: Option<u32>,
-}
-
 /// What a document says of the conference, whoever is in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Outline {
+pub(super) struct Outline<'a> {
+    /// Who has the conference (§5.4.1).
+    pub(super) host: &'a str,
     /// It has a chat room (RFC 7106).
     pub(super) chat: bool,
     /// The chat room's URI asks to join it (RFC 5122 §2.5).
@@ -100,6 +90,10 @@ struct User {
     entity: String,
     about: String,
     endpoints: String,
+    /// How many of these are of calls.
+    legs: usize,
+    /// Some endpoint is there still.
+    is_there: bool,
     /// What the schema has no word for, in a namespace of ours (§5.9.1 lets it in at the end of a user).
     marks: BTreeSet<&'static str>,
 }
@@ -111,10 +105,11 @@ impl View {
         snapshot: Option<&RoomSnapshot>,
         participants: &[Seen],
         viewer: &Viewer,
-        outline: Outline,
+        outline: Outline<'_>,
     ) -> Self {
         let name = snapshot.map_or("", |snapshot| snapshot.name.as_str());
         let subject = snapshot.map_or("", |snapshot| snapshot.subject.as_str());
+        let free_text = snapshot.map_or("", |snapshot| snapshot.description.as_str());
         let list = |name: &str, uri: &str, purpose: &str| {
             let (uri, purpose) = (element("uri", uri), element("purpose", purpose));
             format!("<{name}><entry>{uri}{purpose}</entry></{name}>")
@@ -127,31 +122,50 @@ impl View {
         let media: String =
             media.iter().filter(|(is_there, _)| *is_there).map(|(_, medium)| medium.entry()).collect();
         let description = format!(
-            "<conference-description>{}{}{}{}<maximum-user-count>{}</maximum-user-count>\
-             <available-media>{media}</available-media></conference-description>",
+            "<conference-description>{}{}{}{}{}<maximum-user-count>{}</maximum-user-count>\
+             <available-media>{media}</available-media></conference-description><host-info>{}</host-info>",
             element("display-text", if name.is_empty() { room.local() } else { name }),
-            if subject.is_empty() { String::new() } else { element("subject", subject) },
+            element("subject", subject),
+            element("free-text", free_text),
             call.unwrap_or_default(),
             chat.unwrap_or_default(),
-            outline.most
+            outline.most,
+            element("display-text", outline.host)
         );
         let occupants = snapshot.map_or(&[][..], |snapshot| &snapshot.occupants);
+        let occupant_of = |jid: &BareJid| occupants.iter().find(|occupant| occupant.jid == *jid);
+        // Who had somebody come or go, as far as the viewer may know them.
+        let name = |who: &Person| match viewer.sees(&who.jid) {
+            true => Some(who.uri.clone()),
+            false => occupant_of(&who.jid).map(|occupant| room.to_occupant_uri(&occupant.nick)),
+        };
         let mut users: Vec<User> = Vec::new();
         for seen in participants {
             let Seen { participant, contact, .. } = seen;
-            let marks = marks(participant, seen.is_speaking);
+            let is_there = seen.is_there();
+            let marks = if is_there { marks(participant, seen.is_speaking) } else { BTreeSet::new() };
             let jid = participant.jid.as_ref();
-            let occupant = jid.and_then(|jid| occupants.iter().find(|occupant| occupant.jid == *jid));
+            let occupant = jid.and_then(occupant_of);
             let sees = jid.is_some_and(|jid| viewer.sees(jid));
-            if let Some(occupant) = occupant.filter(|_| !sees) {
-                let uri = room.to_occupant_uri(&occupant.nick);
+            // RFC 3891 §8: by these names somebody's call is ended.
+            let has_dialog = match (viewer, snapshot, jid) {
+                (Viewer::Moderator(own), Some(room), Some(jid)) => {
+                    own == jid || policy::removes(room, own, jid)
+                }
+                (Viewer::Moderator(_), ..) => true,
+                _ => false,
+            };
+            let endpoint = |entity: &str| seen.endpoint(entity, name, has_dialog);
+            let nick = occupant.map(|occupant| &occupant.nick).or(seen.stage.nick());
+            if let Some(nick) = nick.filter(|_| !sees) {
+                let uri = room.to_occupant_uri(nick);
                 // Nothing of the device is in its name, which would tell whose it is.
-                let known = users.iter().find(|user| user.entity == uri);
-                let leg = known.map_or(1, |user| user.endpoints.matches("<type>audio</type>").count() + 1);
-                let endpoint = seen.endpoint(&format!("{uri}#audio-{leg}"));
-                let also = text_endpoint(&uri);
-                let user = User { entity: uri, about: nick_and_role(occupant), endpoints: endpoint, marks };
-                merge(&mut users, user, &also);
+                let leg = users.iter().find(|user| user.entity == uri).map_or(1, |user| user.legs + 1);
+                let endpoints = endpoint(&format!("{uri}#audio-{leg}"));
+                let about = occupant.map_or_else(|| element("display-text", nick), nick_and_role);
+                let also = occupant.map(|_| endpoint::of_text(&uri)).unwrap_or_default();
+                let is_there = is_there || occupant.is_some();
+                merge(&mut users, User { entity: uri, about, endpoints, legs: 1, is_there, marks }, &also);
                 continue;
             }
             let mut about = element("display-text", &participant.display_name);
@@ -162,25 +176,32 @@ impl View {
                 ));
             }
             about.push_str(&roles(occupant.map_or("participant", |occupant| occupant.role.as_str())));
+            about.push_str(&element("languages", &seen.languages));
             // Where a device is, is for moderators and its owner. Phones read what stands for it as a SIP URI.
             let opaque = format!("{};opaque={:08x}", participant.uri, fold(contact));
-            let device = if sees || *viewer == Viewer::Trusted { contact } else { &opaque };
-            let endpoints = seen.endpoint(device);
+            let device = if sees || !matches!(viewer, Viewer::Ordinary(_)) { contact } else { &opaque };
+            let endpoints = endpoint(device);
+            // Who is in the chat alone has a name there.
+            let chats = occupant.filter(|_| is_there);
             let also =
-                occupant.map(|occupant| text_endpoint(&occupant.jid.to_xmpp_uri())).unwrap_or_default();
-            merge(&mut users, User { entity: participant.uri.clone(), about, endpoints, marks }, &also);
+                chats.map(|occupant| endpoint::of_text(&occupant.jid.to_xmpp_uri())).unwrap_or_default();
+            let entity = participant.uri.clone();
+            merge(&mut users, User { entity, about, endpoints, legs: 1, is_there, marks }, &also);
         }
         for occupant in occupants {
-            let is_in_call =
-                participants.iter().any(|seen| seen.participant.jid.as_ref() == Some(&occupant.jid));
-            if !is_in_call {
-                let uri = match viewer.sees(&occupant.jid) {
+            let is_theirs = |seen: &&Seen| seen.participant.jid.as_ref() == Some(&occupant.jid);
+            let sees = viewer.sees(&occupant.jid);
+            // Who left the call is there by their first nick already, where a nick stands for them.
+            let is_first = occupant_of(&occupant.jid).is_some_and(|first| first.nick == occupant.nick);
+            let is_told = |seen: &Seen| seen.is_there() || (!sees && is_first);
+            if !participants.iter().filter(is_theirs).any(is_told) {
+                let uri = match sees {
                     true => occupant.jid.to_xmpp_uri(),
                     false => room.to_occupant_uri(&occupant.nick),
                 };
-                let endpoints = text_endpoint(&uri);
-                let about = nick_and_role(occupant);
-                merge(&mut users, User { entity: uri, about, endpoints, marks: BTreeSet::new() }, "");
+                let (endpoints, about) = (endpoint::of_text(&uri), nick_and_role(occupant));
+                let (marks, is_there) = (BTreeSet::new(), true);
+                merge(&mut users, User { entity: uri, about, endpoints, legs: 0, is_there, marks }, "");
             }
         }
         Self { description, users }
@@ -241,7 +262,7 @@ impl View {
     }
 
     fn print(&self, entity: &str, state: &str, version: u32, description: &str, users: &str) -> String {
-        let count = self.users.len();
+        let count = self.users.iter().filter(|user| user.is_there).count();
         format!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\r\n<conference-info xmlns=\"{NAMESPACE}\" entity=\"{}\" \
              state=\"{state}\" version=\"{version}\">{description}<conference-state><user-count>{count}</user-count>\
@@ -264,6 +285,8 @@ fn merge(users: &mut Vec<User>, user: User, also: &str) {
     match users.iter_mut().find(|known| known.entity == user.entity) {
         Some(known) => {
             known.endpoints.push_str(&user.endpoints);
+            known.legs += user.legs;
+            known.is_there |= user.is_there;
             known.marks.extend(user.marks);
             // Who is heard in the clear anywhere is heard.
             if known.marks.contains(IN_THE_CLEAR) {
@@ -271,60 +294,6 @@ fn merge(users: &mut Vec<User>, user: User, also: &str) {
             }
         }
         None => users.push(User { endpoints: user.endpoints + also, ..user }),
-    }
-}
-
-impl Seen {
-    fn endpoint(&self, name: &str) -> String {
-        // §5.7.3 and §5.8.5: what the endpoint does, as it sees itself.
-        let (status, direction) = match self.participant.audio {
-            Audio::SendReceive => ("connected", "sendrecv"),
-            Audio::Muted => ("muted-via-focus", "recvonly"),
-            Audio::OnHold => ("on-hold", "inactive"),
-        };
-        let method = if self.is_called { "dialed-out" } else { "dialed-in" };
-        let when =
-            self.since.map(|since| format!("<joining-info><when>{}</when></joining-info>", utc(since)));
-        let video = self.video.map(|video| VIDEO.stream(None, video.as_str()));
-        format!(
-            "<endpoint entity=\"{}\"><status>{status}</status><joining-method>{method}</joining-method>{}{}{}</endpoint>",
-            escape(name),
-            when.unwrap_or_default(),
-            AUDIO.stream(self.source, direction),
-            video.unwrap_or_default()
-        )
-    }
-}
-
-fn text_endpoint(uri: &str) -> String {
-    format!(
-        "<endpoint entity=\"{}\"><status>connected</status><joining-method>dialed-in</joining-method>{}</endpoint>",
-        escape(uri),
-        TEXT.stream(None, "sendrecv")
-    )
-}
-
-/// A medium of the conference: its name in an endpoint, and its type, which is its label, too (§5.8.3).
-struct Medium(u8, &'static str);
-
-const AUDIO: Medium = Medium(1, "audio");
-const TEXT: Medium = Medium(2, "text");
-const VIDEO: Medium = Medium(3, "video");
-
-impl Medium {
-    /// What everybody could have.
-    fn entry(&self) -> String {
-        let Self(_, kind) = self;
-        format!("<entry label=\"{kind}\"><type>{kind}</type><status>sendrecv</status></entry>")
-    }
-
-    /// What an endpoint has, by a source that is told in decimals (§5.8.4).
-    fn stream(&self, source: Option<u32>, direction: &str) -> String {
-        let Self(id, kind) = self;
-        let source = source.map_or(String::new(), |ssrc| format!("<src-id>{ssrc}</src-id>"));
-        format!(
-            "<media id=\"{id}\"><type>{kind}</type><label>{kind}</label>{source}<status>{direction}</status></media>"
-        )
     }
 }
 

@@ -43,6 +43,7 @@ impl Made {
             room: room.clone(),
             name: String::new(),
             subject: String::new(),
+            description: String::new(),
             access: RoomAccess { hidden: true, ..RoomAccess::default() },
             affiliations: owner.map(|jid| (jid, Affiliation::Owner)).into_iter().collect(),
             occupants: Vec::new(),

@@ -12,6 +12,7 @@ use super::admission::Caller;
 use super::answer::{Origin, Ours};
 use super::conference::{Asking, Payer, Screen, Source};
 use super::dialog::Dialog;
+use super::document::Referred;
 use super::keys::{Keys, Pin};
 use super::lines::Lines;
 use super::offer::Offered;
@@ -66,6 +67,10 @@ pub(super) struct Participant {
     pub(super) is_joined: bool,
     /// When it came into the mix.
     pub(super) since: Option<SystemTime>,
+    /// Who had them come, or called.
+    pub(super) referred: Option<Referred>,
+    /// The languages that their device names.
+    pub(super) languages: String,
     pub(super) muted: Option<MutedBy>,
     /// An administrator of the service muted them, who have no account by which the room could.
     pub(super) is_silenced: bool,
@@ -134,6 +139,8 @@ impl Participant {
             session: None,
             is_joined: false,
             since: None,
+            referred: None,
+            languages: String::new(),
             is_called: false,
             payer: None,
             muted: None,
@@ -224,6 +231,7 @@ impl Participant {
             has_video: self.video().is_some(),
             is_hand_up: self.is_hand_up,
             is_encrypted: self.is_encrypted(),
+            gain: self.gain,
         }
     }
 }

@@ -242,6 +242,7 @@ mod tests {
             room: address(),
             name: String::new(),
             subject: String::new(),
+            description: String::new(),
             access,
             affiliations: vec![(jid("owner"), Affiliation::Owner), (jid("troll"), Affiliation::Outcast)],
             occupants: Vec::new(),

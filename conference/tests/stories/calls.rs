@@ -126,12 +126,19 @@ async fn a_watcher_hears_of_everybody() {
     // In the dialog of the call, as Jitsi does.
     assert_eq!(alice.send("SUBSCRIBE", &[("Event", "conference"), ("Expires", "600")]).await.status(), 200);
     assert!(String::from_utf8_lossy(alice.request("NOTIFY").await.body()).contains("state=\"full\""));
-    assert_eq!(alice.send("BYE", &[]).await.status(), 200);
-    let partial = watcher.request("NOTIFY").await;
+    let why = [("Reason", "Q.850;cause=16;text=\"Enough\"")];
+    assert_eq!(alice.send("BYE", &why).await.status(), 200);
+    // RFC 4575 §5.7.6, §5.7.7: how she left, before her endpoint is gone.
+    let partial = watcher.document().await;
+    assert!(partial.contains("<status>disconnected</status><joining-method>dialed-in<"), "{partial}");
+    assert!(partial.contains("<disconnection-method>departed</disconnection-method>"), "{partial}");
     assert!(
-        String::from_utf8_lossy(partial.body())
-            .contains("<user entity=\"sip:alice@example.org\" state=\"deleted\"/>")
+        partial.contains("</when><reason>Reason: Q.850;cause=16;text=&quot;Enough&quot;</reason></disc"),
+        "{partial}"
     );
+    assert!(partial.contains("<user-count>1</user-count>"), "{partial}");
+    let last = watcher.document().await;
+    assert!(last.contains("<user entity=\"sip:alice@example.org\" state=\"deleted\"/>"), "{last}");
     let ended = alice.request("NOTIFY").await;
     assert!(ended.value(sip_core::Name::SubscriptionState).unwrap().starts_with("terminated"));
     house.stop().await;

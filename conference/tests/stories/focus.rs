@@ -56,6 +56,8 @@ async fn a_participant_has_somebody_called_and_a_moderator_has_them_removed() {
     let trying = alice.request("NOTIFY").await;
     assert_eq!(trying.body().as_ref(), b"SIP/2.0 100 Trying\r\n");
     assert!(trying.value(Name::Event).unwrap().starts_with("refer;id="));
+    let dialled = watcher.document().await;
+    assert!(dialled.contains("<status>dialing-out</status></endpoint>"), "RFC 4575 §5.7.3: {dialled}");
     pick_up(&incoming, SOUND);
     house.until_audio("bob", Audio::SendReceive).await;
     let done = alice.request("NOTIFY").await;
@@ -83,6 +85,11 @@ async fn a_participant_has_somebody_called_and_a_moderator_has_them_removed() {
     assert_eq!(carol.send("REFER", &remove).await.status(), 202);
     let bye = called(&mut house, "BYE").await.request;
     assert_eq!((bye.uri(), bye.to_tag()), ("sip:bob@192.0.2.7", Some("bobs")));
+    let gone = watcher.document().await;
+    let booted = "<status>disconnected</status><joining-method>dialed-out</joining-method>";
+    assert!(gone.contains(booted) && gone.contains("<disconnection-method>booted<"), "{gone}");
+    let why = "<reason>Reason: SIP;cause=200;text=&quot;Removed By A Moderator&quot;</reason>";
+    assert!(gone.contains(why), "{gone}");
     assert!(watcher.document().await.contains("<user entity=\"sip:bob@example.org\" state=\"deleted\"/>"));
     assert_eq!(house.happened_in_chat(1).await, [("bob".to_owned(), Deed::Kick)], "he leaves the chat, too");
     house.stop().await;
@@ -354,7 +361,10 @@ async fn an_attended_transfer_puts_somebody_else_in_the_place_of_a_leg() {
         "by her own right she may not come"
     );
     let mut bob = house.silent_phone("bob").await;
-    assert_eq!(bob.invite_with("Replaces", &names).await.status(), 200);
+    assert_eq!(bob.invite_with("Replaces", &names).await.status(), 403, "RFC 3891 §3: he was not sent");
+    let mut bob = house.silent_phone("bob").await;
+    let sent = [("Replaces", names.as_str()), ("Referred-By", "<sip:alice@example.org>")];
+    assert_eq!(bob.invite_with_all(&sent).await.status(), 200);
     let bye = alice.request("BYE").await;
     assert!(bye.value(Name::Reason).unwrap().contains("Replaced"));
     // The key that alice pressed was hers.

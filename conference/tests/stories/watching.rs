@@ -1,10 +1,11 @@
 //! Who watches a conference of many: what one document does not hold comes in the next.
 
 use conference::Config;
-use shared_model::{Audio, Mailboxes, Role};
-use sip_core::Name;
+use shared_model::{Affiliation, Audio, Mailboxes, Role};
+use sip_core::{Message, Name};
+use std::time::Duration;
 
-use crate::house::{House, occupant, talk};
+use crate::house::{House, URI, jid, occupant, talk};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_watches_by_datagrams_hears_of_a_room_that_one_does_not_hold() {
@@ -59,6 +60,42 @@ async fn who_watches_hears_since_when_and_by_which_source_somebody_speaks() {
     talk::<1>(&mut alice, 60);
     let source = "<label>audio</label><src-id>117901063</src-id><status>sendrecv</status>";
     while !watcher.document().await.contains(source) {}
+    house.stop().await;
+}
+
+/// RFC 4575 §5.7.2, §5.7.6, §5.7.9, §5.6.4.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_moderates_hears_whose_call_failed_who_wanted_it_and_which_dialogs_there_are() {
+    let mut house = House::start().await;
+    house.affiliations(vec![(jid("carol"), Affiliation::Owner)]);
+    let mut alice = house.phone_of("alice", 440.0).await;
+    alice.uri = URI.to_owned();
+    assert_eq!(alice.invite_with("Accept-Language", "de;q=0.9, en-GB, *, 1x").await.status(), 200);
+    house.until_audio("alice", Audio::SendReceive).await;
+    let (mut owner, mut other) = (house.watch("carol").await, house.watch("bob").await);
+    let told = owner.document().await;
+    let dialog = format!("<call-info><sip><call-id>{}</call-id><from-tag>", alice.call_id);
+    assert!(told.contains(&dialog) && told.contains("<languages>de en-GB</languages>"), "{told}");
+    assert!(!other.document().await.contains("call-info"), "§5.7.9");
+    let refer = [("Refer-To", "<sip:bob@example.org>"), ("Refer-Sub", "false")];
+    assert_eq!(alice.send("REFER", &refer).await.status(), 202);
+    let incoming = tokio::time::timeout(Duration::from_secs(10), house.called.recv()).await.unwrap().unwrap();
+    incoming.server.respond(Message::response(&incoming.request, 486, ""));
+    let mut told = owner.document().await;
+    if told.contains("<status>dialing-out</status>") {
+        told = owner.document().await;
+    }
+    let by = "</when><by>sip:alice@example.org</by>";
+    assert!(
+        told.contains("<user entity=\"sip:bob@example.org\"") && told.contains("<referred><when>"),
+        "{told}"
+    );
+    assert!(
+        told.contains(&format!("{by}</referred><status>disconnected</status><disconnection-method>busy<")),
+        "{told}"
+    );
+    let busy = "<reason>Reason: SIP;cause=486;text=&quot;Busy Here&quot;</reason><by>sip:alice@";
+    assert!(told.contains(busy) && told.contains("<user-count>1</user-count>"), "{told}");
     house.stop().await;
 }
 

@@ -112,6 +112,7 @@ async fn what_happened_is_found_by_call_room_address_and_stranger() {
         audio: Audio::SendReceive,
         has_video: false,
         is_hand_up: false,
+        gain: 0,
         is_encrypted: true,
     };
     let by_phone = Participant { account: None, uri: "sip:+33123@carrier.example".to_owned(), ..leg.clone() };

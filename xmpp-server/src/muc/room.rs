@@ -13,6 +13,7 @@ use shared_store::Entry;
 use xmpp_core::payload::mam::{self, Query};
 use xmpp_core::{Element, ErrorKind, Jid, Kind, Stanza, StanzaError, ns};
 
+use super::call_moderation::Errand;
 use super::call_out::CallOut;
 use super::config::RoomConfig;
 use super::hats::Hats;
@@ -52,6 +53,8 @@ pub(crate) struct Effects {
     pub(crate) invitations: Vec<Invitation>,
     /// To be made by the focus.
     pub(crate) calls: Vec<CallOut>,
+    /// For the focus to do in the name of a moderator.
+    pub(crate) errands: Vec<Errand>,
 }
 
 /// What is asked of what a room keeps in the store.
@@ -340,6 +343,7 @@ impl Room {
             room: self.address.clone(),
             name: self.config.name.clone(),
             subject: self.subject.text.clone(),
+            description: self.config.description.clone(),
             access: RoomAccess {
                 members_only: self.config.members_only,
                 moderated: self.config.moderated,

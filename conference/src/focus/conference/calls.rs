@@ -12,16 +12,18 @@ use sip_endpoint::Incoming;
 use super::super::admission::{Caller, caller, came_from, device};
 use super::super::answer::{self, Agreed, Origin, Ours, Unfit};
 use super::super::dialog::Dialog;
+use super::super::document::Person;
 use super::super::dtls;
 use super::super::keys::{Pin, is_pin};
 use super::super::named::{Names, Relation, is_early_only, relation};
-use super::super::notifier::Way;
+use super::super::notifier::{Subscription, Way};
 use super::super::offer::{self, Offered};
 use super::super::participant::{AtTheDoor, Participant, Unacknowledged};
 use super::super::policy::{self, Refusal};
 use super::super::sdes::Keys;
 use super::super::session::Session;
 use super::super::video;
+use super::departed::{End, languages};
 use super::{Conference, Source};
 use crate::config::Secrecy;
 use crate::labels::LegSpan;
@@ -90,6 +92,9 @@ impl Conference {
             Err(least) => return incoming.server.respond(too_brief(request, least)),
         };
         let caller = caller(request, &self.focus.parts().accounts).await;
+        if replaced.is_some_and(|at| !self.may_replace(at, &caller, request)) {
+            return refuse(403, "That Call Is Another's");
+        }
         if let Err((status, reason)) = self.opens_for(&caller) {
             return refuse(status, reason);
         }
@@ -109,8 +114,7 @@ impl Conference {
                 return refuse(status, reason);
             }
         };
-        // RFC 3891 §8: who knows all names of a call was told them by who has it, as in an attended transfer (RFC 5589 §7.1), and comes in by
-        // their own right. Who has that right by a PIN alone shows it first, and takes nobody's place before.
+        // Who takes another's place comes in by their own right. Who has that by a PIN alone shows it first, and takes nobody's place before.
         let account = |caller: &Caller| caller.card.as_ref().map(|card| card.account);
         // A device has one leg: what calls again was cut off from it.
         let device = device(request).filter(|_| account(&caller).is_some());
@@ -187,6 +191,7 @@ impl Conference {
         participant.web = ours;
         participant.session = session;
         (participant.source, participant.device) = (source, device);
+        participant.languages = languages(request);
         if is_at_door {
             participant.pin =
                 Some(AtTheDoor { keys: Pin::default(), until: Instant::now() + LONGEST_AT_DOOR });
@@ -285,7 +290,8 @@ impl Conference {
             &call_id.clone(),
             ConferenceEvent::ParticipantJoined { room: self.room.clone(), call_id, participant: shown },
         );
-        self.tell_came(&participant.caller).await;
+        let referred = self.tell_came(&participant.caller).await;
+        participant.referred = participant.referred.take().or(referred);
     }
 
     /// A re-INVITE or UPDATE: hold, resume, another address or codec (RFC 3264 §8).
@@ -498,12 +504,21 @@ impl Conference {
     }
 
     pub(super) async fn hang_up(&mut self, leg: LegId, reason: &str) {
+        self.hang_up_by(leg, reason, None).await;
+    }
+
+    /// Hangs up on somebody's wish.
+    pub(super) async fn hang_up_by(&mut self, leg: LegId, reason: &str, by: Option<Person>) {
         if let Some(at) = self.participants.iter().position(|participant| participant.leg == leg) {
-            self.hang_up_at(at, reason).await;
+            self.end_at(at, reason, by).await;
         }
     }
 
     pub(super) async fn hang_up_at(&mut self, at: usize, reason: &str) {
+        self.end_at(at, reason, None).await;
+    }
+
+    async fn end_at(&mut self, at: usize, reason: &str, by: Option<Person>) {
         let contact = self.contact();
         let leg = self.participants[at].leg;
         self.end_subscriptions(
@@ -516,16 +531,19 @@ impl Conference {
         // RFC 3326: why, for whoever looks at the call.
         bye.push(Name::Reason, &format!("SIP;cause=200;text=\"{reason}\""));
         let flow = dialog.flow;
-        self.leave(at, "noresource").await;
+        self.leave(at, End::booted(reason, by)).await;
         self.send_all(vec![(None, bye, flow)]).await;
     }
 
     /// Takes a leg out of the mix and tells the world.
-    pub(super) async fn leave(&mut self, at: usize, reason: &str) {
+    pub(super) async fn leave(&mut self, at: usize, end: End) {
         let leg = self.participants[at].leg;
-        self.end_subscriptions(|subscription| matches!(subscription.way, Way::Leg(of) if of == leg), reason)
-            .await;
+        let is_its = |subscription: &Subscription| matches!(subscription.way, Way::Leg(of) if of == leg);
+        self.end_subscriptions(is_its, "noresource").await;
         let participant = self.participants.remove(at);
+        if participant.is_joined {
+            self.note_departed(&participant, end);
+        }
         self.note_gone(&participant);
         self.mixer.tell(Command::Remove(leg)).await;
         let call_id = participant.dialog.call_id.clone();

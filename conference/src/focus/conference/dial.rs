@@ -9,7 +9,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use shared_auth::AccountCard;
 use shared_model::{Aor, BareJid};
@@ -25,12 +25,14 @@ use super::super::admission::Caller;
 use super::super::answer::Origin;
 use super::super::body;
 use super::super::dialog::Dialog;
+use super::super::document::{Referred, Seen};
 use super::super::named::plain;
 use super::super::offer::{self, Offered};
 use super::super::participant::Participant;
 use super::super::policy::{self, Voice};
 use super::super::session::{Session, wanted_by};
 use super::super::video;
+use super::departed::{called, person};
 use super::refer::Teller;
 use super::{Conference, Payer, Source, calls};
 use crate::media::leg::UnboundLeg;
@@ -61,12 +63,29 @@ pub(super) struct Asker {
     pub(super) aor: Option<Aor>,
     pub(super) jid: BareJid,
     pub(super) is_anonymous: bool,
+    /// When they asked.
+    pub(super) when: SystemTime,
     /// What whoever is called is told of them (RFC 3892 §2.2).
     pub(super) referred_by: Option<String>,
     /// What is to become of another call of whoever is called, in headers.
     pub(super) beside: Vec<(&'static str, String)>,
     /// The interval in seconds that whoever is called wants sessions to have, at least (RFC 4028 §7.3).
     pub(super) least: Option<u32>,
+}
+
+impl Dialling {
+    /// As those who watch are told of it.
+    pub(super) fn seen(&self) -> Seen {
+        called(self.request.uri(), &self.callee, self.asker.referred())
+    }
+}
+
+impl Asker {
+    /// As those who watch are told of them.
+    pub(super) fn referred(&self) -> Referred {
+        let uri = self.aor.as_ref().map(Aor::to_sip_uri);
+        Referred { when: self.when, by: person(&self.jid, uri, self.is_anonymous) }
+    }
 }
 
 /// What a call of ours is offered to. Nobody says beforehand: who does not take the one is offered the other.
@@ -302,8 +321,10 @@ impl Conference {
         let Some(answer) = answer.as_ref().filter(|answer| answer.status() < 300) else {
             self.focus.answered().give_up(request.call_id());
             let why = answer.as_deref().and_then(words);
+            let why = why.as_deref().unwrap_or(sip_core::status::reason(status));
+            self.note_not_come(request.uri(), &callee, (status, why), asker.referred());
             if let Some(teller) = teller {
-                self.tell(teller, status, why.as_deref().unwrap_or(sip_core::status::reason(status))).await;
+                self.tell(teller, status, why).await;
             }
             return;
         };
@@ -320,10 +341,12 @@ impl Conference {
             _ => offer::answered(text, self.focus.parts().secrecy(&callee), &offered),
         };
         let is_secured = agreed.is_none() && device == Device::Browser && offer::is_of_secured(text);
-        let again = is_secured.then(|| callee.clone());
+        let again = callee.clone();
+        let referred = asker.referred();
         let payer = callee.card.is_none().then(|| Payer::new(asker.jid.clone()));
         let mut participant = Participant::new(leg, dialog, callee, voice, origin);
         (participant.is_called, participant.payer) = (true, payer);
+        participant.referred = Some(referred.clone());
         participant.session = Session::answered_by(answer, Instant::now());
         participant.has_screen = super::again::says_video(answer);
         participant.source = contact_ip(participant.dialog.target());
@@ -346,15 +369,15 @@ impl Conference {
                 participant.direction = Direction::Inactive;
                 self.participants.push(participant);
                 self.hang_up(leg, "No Answer To Our Offer").await;
-                match again {
-                    Some(callee) => {
-                        let uri = request.uri().to_owned();
-                        // What was to be replaced is by now.
-                        let asker = Asker { beside: Vec::new(), ..asker };
-                        self.dial(&uri, callee, voice, (teller, asker), Device::Secured).await;
-                    }
-                    None => self.tell_end(teller, 488).await,
+                if is_secured {
+                    let uri = request.uri().to_owned();
+                    // What was to be replaced is by now.
+                    let asker = Asker { beside: Vec::new(), ..asker };
+                    return self.dial(&uri, again, voice, (teller, asker), Device::Secured).await;
                 }
+                let why = (488, sip_core::status::reason(488));
+                self.note_not_come(request.uri(), &again, why, referred);
+                self.tell_end(teller, 488).await;
             }
         }
     }

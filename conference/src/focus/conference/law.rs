@@ -6,11 +6,15 @@
 use std::collections::HashSet;
 
 use shared_model::{AccountId, BareJid, RoomEvent, RoomSnapshot, Unavailable};
+use sip_core::Message;
+use sip_core::header::{Name, NameAddr};
 
+use super::super::admission::Caller;
 use super::super::notifier::{Subscription, Way};
 use super::super::participant::Participant;
 use super::super::policy::{self, Refusal, Removal, Voice};
 use super::Conference;
+use super::refer::is_same;
 use crate::mixer::{Command, Prompt};
 
 impl Conference {
@@ -83,6 +87,25 @@ impl Conference {
         let is_excluded =
             |watcher: &Subscription| matches!(watcher.way, Way::Own(_)) && excludes(watcher.jid.as_ref());
         self.end_subscriptions(is_excluded, "rejected").await;
+    }
+
+    /// RFC 3891 §3: whether a caller may take the place of a leg: of their own, of whom they may remove, or of who sent them (RFC 5589 §7.1:
+    /// an attended transfer). To know its names is not enough.
+    pub(super) fn may_replace(&self, at: usize, caller: &Caller, request: &Message) -> bool {
+        let leg = &self.participants[at];
+        let account = |caller: &Caller| caller.card.as_ref().map(|card| card.account);
+        if account(caller).is_some() && account(caller) == account(&leg.caller) {
+            return true;
+        }
+        let removes = |(jid, room): (&BareJid, &RoomSnapshot)| {
+            policy::moderates(room, jid) && leg.jid().is_none_or(|theirs| policy::removes(room, jid, theirs))
+        };
+        let jid = caller.card.as_ref().map(|card| &card.jid);
+        let theirs = leg.caller.card.as_ref().map(|card| card.aor.to_sip_uri());
+        let theirs = theirs.unwrap_or_else(|| leg.caller.uri.clone());
+        let sender = request.value(Name::ReferredBy).and_then(NameAddr::parse);
+        jid.zip(self.snapshot.as_ref()).is_some_and(removes)
+            || sender.is_some_and(|sender| is_same(sender.uri, &theirs))
     }
 
     /// An account may take part no more: its legs end, and it watches nothing.

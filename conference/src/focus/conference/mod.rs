@@ -7,6 +7,7 @@
 mod about;
 mod again;
 mod calls;
+mod departed;
 mod dial;
 mod hearing;
 mod keys;
@@ -43,6 +44,7 @@ use crate::media::quality::Quality;
 use crate::media::video::room::PictureRoom;
 use crate::mixer::{LegId, Mixer, Spoken};
 use about::{ALLOW, EXTENSIONS};
+use departed::{Departed, End};
 use dial::Dialling;
 use mailbox::Mailbox;
 use recording::Recording;
@@ -67,6 +69,7 @@ pub(super) struct Conference {
     referring: Vec<Referring>,
     revoked: Revoked,
     subscriptions: Vec<Subscription>,
+    departed: Departed,
     /// Room and participants with their contacts, as the subscriptions' documents tell them.
     told: (Option<RoomSnapshot>, Vec<Seen>),
     /// Who speaks, as the mixer told last.
@@ -103,6 +106,7 @@ impl Conference {
             referring: Vec::new(),
             revoked: Revoked::default(),
             subscriptions: Vec::new(),
+            departed: Departed::default(),
             told: (None, Vec::new()),
             speaker: None,
             telling: None,
@@ -255,6 +259,10 @@ impl Conference {
                 self.subscriptions.retain(|subscription| subscription.id != id);
                 self.forget_told(id);
             }
+            Input::Adjust(asker, whom, deed, sender) => {
+                // Whoever asked may have gone.
+                let _ = sender.send(self.adjust(&asker, &whom, deed).await);
+            }
             Input::Moderate(call_id, deed, sender) => {
                 // Whoever asked may have gone.
                 let _ = sender.send(self.moderate(&call_id, deed).await);
@@ -316,8 +324,9 @@ impl Conference {
             ("INVITE", None) if !request.is_in_dialog() => self.invite(incoming).await,
             ("INVITE" | "UPDATE", Some(at)) => self.change(at, incoming).await,
             ("BYE", Some(at)) => {
+                let end = End::departed(request);
                 reply(200, "");
-                self.leave(at, "noresource").await;
+                self.leave(at, end).await;
             }
             ("REFER", leg) if leg.is_some() || !request.is_in_dialog() => self.refer(incoming, leg).await,
             ("INFO", Some(at)) => self.info(at, incoming).await,
@@ -362,6 +371,7 @@ impl Conference {
             .chain(self.participants.iter().filter_map(|participant| participant.asking.deadline()))
             .chain(self.participants.iter().filter_map(|participant| participant.payer.as_ref()?.deadline()))
             .chain(self.telling)
+            .chain(self.departed.deadline())
             .chain(self.referring.iter().map(|referring| referring.until))
             .chain(self.mailbox.as_ref().and_then(|mailbox| mailbox.until))
             .min()
@@ -369,6 +379,7 @@ impl Conference {
 
     async fn timeout(&mut self) {
         let now = Instant::now();
+        self.departed.timeout(now);
         let mut lost = Vec::new();
         for participant in &mut self.participants {
             if let Some(unacknowledged) = &mut participant.unacknowledged

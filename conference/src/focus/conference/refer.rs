@@ -10,7 +10,7 @@
 //!
 //! Whoever is in the conference, or could join it, may invite; moderators may remove, and everybody their own legs.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use shared_model::{Aor, BareJid, CallOutError, Deed};
 use sip_core::header::Name;
@@ -22,11 +22,13 @@ use tokio::sync::oneshot;
 use super::super::Input;
 use super::super::admission::{Caller, caller};
 use super::super::dialog::Dialog;
+use super::super::document::Referred;
 use super::super::named::{Referral, referral};
 use super::super::notifier::Way;
 use super::super::participant::Participant;
 use super::super::policy::{self, Voice};
 use super::Conference;
+use super::departed::person;
 use super::dial::{Asker, Device, Dialling, LONGEST_RING, last};
 use super::watchers::in_dialog;
 use crate::mixer::LegId;
@@ -43,6 +45,7 @@ pub(super) enum Teller {
 pub(super) struct Referring {
     id: u64,
     callee: Caller,
+    referred: Referred,
     teller: Option<Teller>,
     /// They said that they will.
     is_accepted: bool,
@@ -105,11 +108,17 @@ impl Conference {
                 if let Some(jid) = people.find(|jid| **jid != asker.jid) {
                     self.follow_in_chat(jid, Deed::Kick);
                 }
+                let is_own = |at: &usize| self.participants[*at].jid() == Some(&asker.jid);
+                let why = if meant.iter().all(is_own) { "Ended Elsewhere" } else { "Removed By A Moderator" };
+                let is_anonymous =
+                    sender.is_anonymous || leg.is_some_and(|at| self.participants[at].caller.is_anonymous);
+                let by = person(&asker.jid, Some(asker.aor.to_sip_uri()), is_anonymous);
                 let teller = self.accept(&incoming, leg);
-                for leg in legs {
-                    self.hang_up(leg, "Removed By A Moderator").await;
-                }
+                // Who has their own call ended hears of it while there is one.
                 self.tell_end(teller, 200).await;
+                for leg in legs {
+                    self.hang_up_by(leg, why, by.clone()).await;
+                }
             }
             Referral::Invite(uri, beside) => match self.may_call(&uri, is_moderator).await {
                 Ok((callee, voice)) => {
@@ -118,7 +127,8 @@ impl Conference {
                         || leg.is_some_and(|at| self.participants[at].caller.is_anonymous);
                     let referred_by = request.value(Name::ReferredBy).map(str::to_owned);
                     let aor = sender.card.map(|card| card.aor);
-                    let asker = Asker { aor, jid: asker.jid, is_anonymous, referred_by, beside, least: None };
+                    let (jid, when) = (asker.jid, SystemTime::now());
+                    let asker = Asker { aor, jid, is_anonymous, when, referred_by, beside, least: None };
                     self.dial(&uri, callee, voice, (teller, asker), Device::Phone).await;
                 }
                 Err((status, reason)) => refuse(status, reason),
@@ -129,9 +139,18 @@ impl Conference {
             Referral::Refer(uri, _) => match self.may_call(&uri, is_moderator).await {
                 Ok((callee, _)) => {
                     let teller = self.accept(&incoming, leg);
-                    let referred_by = request.value(Name::ReferredBy).map(str::to_owned);
-                    let aor = sender.card.map(|card| card.aor);
-                    self.refer_on(&uri, callee, (aor, referred_by), teller).await;
+                    let is_anonymous = sender.is_anonymous
+                        || leg.is_some_and(|at| self.participants[at].caller.is_anonymous);
+                    let asker = Asker {
+                        aor: sender.card.map(|card| card.aor),
+                        jid: asker.jid,
+                        is_anonymous,
+                        when: SystemTime::now(),
+                        referred_by: request.value(Name::ReferredBy).map(str::to_owned),
+                        beside: Vec::new(),
+                        least: None,
+                    };
+                    self.refer_on(&uri, callee, asker, teller).await;
                 }
                 Err((status, reason)) => refuse(status, reason),
             },
@@ -139,29 +158,24 @@ impl Conference {
     }
 
     /// RFC 4579 §5.7: somebody is asked to call the conference. They tell us nothing more (RFC 4488 §4): whether they came is seen.
-    async fn refer_on(
-        &mut self,
-        uri: &str,
-        callee: Caller,
-        (aor, referred_by): (Option<Aor>, Option<String>),
-        mut teller: Option<Teller>,
-    ) {
+    async fn refer_on(&mut self, uri: &str, callee: Caller, asker: Asker, mut teller: Option<Teller>) {
         let Some(endpoint) = self.focus.endpoint().cloned() else {
             return self.tell_end(teller, 503).await;
         };
         let mut request = self.begun_by_us("REFER", uri);
         request.push(Name::ReferTo, &format!("<{}>", self.room.to_sip_uri()));
         request.push_other("Refer-Sub", "false");
-        if let Some(referred_by) = referred_by {
-            request.push(Name::ReferredBy, &referred_by);
+        let referred = asker.referred();
+        if let Some(referred_by) = &asker.referred_by {
+            request.push(Name::ReferredBy, referred_by);
         }
-        if let Some(aor) = aor.filter(|_| callee.card.is_none()) {
+        if let Some(aor) = asker.aor.filter(|_| callee.card.is_none()) {
             // RFC 3325 §5: for the proxy, which takes it off.
             request.push(Name::PAssertedIdentity, &format!("<{}>", aor.to_sip_uri()));
         }
         self.tell_begun(&mut teller).await;
         let (id, until) = (self.name(), Instant::now() + LONGEST_RING);
-        self.referring.push(Referring { id, callee, teller, is_accepted: false, until });
+        self.referring.push(Referring { id, callee, referred, teller, is_accepted: false, until });
         let (inbox, shutdown) = (self.inbox.clone(), self.focus.parts().shutdown.clone());
         let flow = endpoint.port(0);
         self.focus.parts().shutdown.spawn(async move {
@@ -193,8 +207,9 @@ impl Conference {
         self.referring.iter().filter(|asked| !asked.is_accepted).count()
     }
 
-    /// Somebody is in the call: whoever had them asked hears so.
-    pub(super) async fn tell_came(&mut self, caller: &Caller) {
+    /// Somebody is in the call: whoever had them asked hears so. Who that was, if anybody.
+    pub(super) async fn tell_came(&mut self, caller: &Caller) -> Option<Referred> {
+        let mut referred = None;
         let account = |caller: &Caller| caller.card.as_ref().map(|card| card.account);
         let is_theirs = |asked: &Referring| match account(&asked.callee) {
             Some(asked) => account(caller) == Some(asked),
@@ -202,7 +217,9 @@ impl Conference {
         };
         for came in self.referring.extract_if(.., |asked| is_theirs(asked)).collect::<Vec<_>>() {
             self.tell_end(came.teller, 200).await;
+            referred.get_or_insert(came.referred);
         }
+        referred
     }
 
     /// Who has not come by now does not; nobody does who is not there any more.
@@ -229,6 +246,7 @@ impl Conference {
                     aor,
                     jid,
                     is_anonymous: false,
+                    when: SystemTime::now(),
                     referred_by: None,
                     beside: Vec::new(),
                     least: None,
@@ -404,7 +422,7 @@ fn tellers<'a>(
 }
 
 /// Whether two URIs are one person's.
-fn is_same(one: &str, two: &str) -> bool {
+pub(super) fn is_same(one: &str, two: &str) -> bool {
     let (Some(one), Some(two)) = (Uri::parse(one), Uri::parse(two)) else { return false };
     one.user_unescaped() == two.user_unescaped() && one.host.eq_ignore_ascii_case(two.host)
 }

@@ -10,12 +10,12 @@ use sip_core::header::Name;
 use sip_core::subscription::is_ended_by;
 use sip_endpoint::{Flow, Incoming};
 
-use super::super::Input;
 use super::super::admission::caller;
 use super::super::dialog::Dialog;
-use super::super::document::{Outline, Seen, View, Viewer};
+use super::super::document::{Outline, View, Viewer};
 use super::super::notifier::{PACKAGE, Subscription, Way};
 use super::super::participant::Participant;
+use super::super::{Focus, Input};
 use super::Conference;
 
 impl Conference {
@@ -99,7 +99,7 @@ impl Conference {
         let mut subscription = self.subscriptions.remove(at);
         let shown = self.shown();
         let viewer = Viewer::of(self.snapshot.as_ref(), subscription.jid.as_ref());
-        let view = View::of(&self.room, self.snapshot.as_ref(), &shown, &viewer, self.outline());
+        let view = View::of(&self.room, self.snapshot.as_ref(), &shown, &viewer, self.outline(&self.focus));
         let contact = self.contact();
         let begun = in_dialog(&mut self.participants, &mut subscription.way, &contact);
         if let Some((mut notify, flow)) = begun {
@@ -111,38 +111,22 @@ impl Conference {
     /// The whole document, for an occupant who asks for it in the chat (XEP-0298 §6).
     pub(super) fn document_for(&self, viewer: &BareJid) -> String {
         let viewer = Viewer::of(self.snapshot.as_ref(), Some(viewer));
-        let view = View::of(&self.room, self.snapshot.as_ref(), &self.shown(), &viewer, self.outline());
+        let view =
+            View::of(&self.room, self.snapshot.as_ref(), &self.shown(), &viewer, self.outline(&self.focus));
         view.full(&self.room.to_sip_uri(), 0)
     }
 
     /// What a document says of the conference, whoever is in it.
-    fn outline(&self) -> Outline {
-        let config = &self.focus.parts().config;
+    fn outline<'a>(&self, focus: &'a Focus) -> Outline<'a> {
+        let config = &focus.parts().config;
         Outline {
-            chat: !self.focus.made().has(&self.room),
+            host: &focus.parts().domain,
+            chat: !focus.made().has(&self.room),
             join: config.join_links,
             call: config.conf_uris,
             video: config.video,
             most: config.legs,
         }
-    }
-
-    /// Who is in the call.
-    fn shown(&self) -> Vec<Seen> {
-        let joined = self.participants.iter().filter(|participant| participant.is_joined);
-        let seen = |p: &Participant| {
-            let contact = p.endpoint().to_owned();
-            Seen {
-                participant: p.shown(),
-                contact,
-                is_speaking: self.speaker == Some(p.leg),
-                is_called: p.is_called,
-                video: p.video(),
-                since: p.since,
-                source: p.waits.source(),
-            }
-        };
-        joined.map(seen).collect()
     }
 
     /// Tells every subscription what it does not know yet.
@@ -158,7 +142,8 @@ impl Conference {
         self.told = (self.snapshot.clone(), shown.clone());
         let mut views: HashMap<Viewer, View> = HashMap::new();
         let entity = self.room.to_sip_uri();
-        let (contact, outline) = (self.contact(), self.outline());
+        let (contact, focus) = (self.contact(), Arc::clone(&self.focus));
+        let outline = self.outline(&focus);
         let mut due = Vec::new();
         for subscription in &mut self.subscriptions {
             let viewer = Viewer::of(self.snapshot.as_ref(), subscription.jid.as_ref());

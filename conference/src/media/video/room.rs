@@ -145,6 +145,11 @@ impl PictureRoom {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).switch.live(now)
     }
 
+    /// By which sources pictures come: of each leg the first, and of its layers the least.
+    pub fn sources(&self) -> Vec<(LegId, u32)> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).switch.sources()
+    }
+
     /// Somebody else speaks.
     pub fn speak(&self, id: LegId) {
         self.with(|state, now| state.switch.speak(id, now, &mut state.out));

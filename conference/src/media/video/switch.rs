@@ -125,6 +125,14 @@ impl Switch {
         live.collect()
     }
 
+    /// By which sources pictures come that may be seen: of each leg the first camera or screen, and of its layers the first.
+    pub fn sources(&self) -> Vec<(LegId, u32)> {
+        let shown = self.legs.iter().filter(|(_, leg)| leg.seat.is_shown);
+        let first =
+            |leg: &Leg| leg.sources.iter().flat_map(|source| &source.layers).find_map(|layer| layer.ssrc);
+        shown.filter_map(|(id, leg)| Some((*id, first(leg)?))).collect()
+    }
+
     /// A leg's sound waits for so long before it is mixed.
     pub fn sound_waits(&mut self, id: LegId, waits: Duration) {
         if let Some(leg) = self.legs.get_mut(&id) {

@@ -125,6 +125,7 @@ impl House {
             room: ROOM.parse().unwrap(),
             name: "Development".to_owned(),
             subject: String::new(),
+            description: String::new(),
             access: RoomAccess::default(),
             affiliations: Vec::new(),
             occupants: Vec::new(),

@@ -269,8 +269,13 @@ impl Phone {
 
     /// Calls with one more header; the answer.
     pub(crate) async fn invite_with(&mut self, name: &str, value: &str) -> Message {
+        self.invite_with_all(&[(name, value)]).await
+    }
+
+    /// The same with several.
+    pub(crate) async fn invite_with_all(&mut self, headers: &[(&str, &str)]) -> Message {
         let port = self.media.local_addr().unwrap().port();
-        let mut request = self.build("INVITE", &[(name, value)]);
+        let mut request = self.build("INVITE", headers);
         let offer = format!("v=0\r\nc=IN IP4 127.0.0.1\r\nm=audio {port} RTP/AVP 0\r\n");
         request.set_body("application/sdp", offer.into());
         let response = self.exchange(request).await;

@@ -106,6 +106,7 @@ impl RoomDirectory for Rooms {
             room: room.clone(),
             name: "Development".to_owned(),
             subject: String::new(),
+            description: String::new(),
             access: RoomAccess { hidden: true, ..RoomAccess::default() },
             affiliations: Vec::new(),
             occupants: vec![occupant],
@@ -138,6 +139,7 @@ impl ConferenceDirectory for Calls {
             audio,
             has_video: false,
             is_hand_up: false,
+            gain: if audio == Audio::Muted { 6 } else { 0 },
             is_encrypted: true,
         };
         let participants = vec![
