@@ -25,6 +25,7 @@ fn main() {
         let negotiated = Negotiated {
             encoding: Encoding::of(format),
             payload_type: 96,
+            packets: 1,
             remote,
             reports: None,
             events: None,

@@ -25,11 +25,11 @@ pub const SPECS: &[Spec] = &[
     Spec::rfc(3323).note("anonymous callers have no name in the conference document"),
     Spec::rfc(3325).note("the focus identifies callers by P-Asserted-Identity"),
     Spec::rfc(3326).note("Reason in the focus's BYE"),
-    Spec::rfc(3389).note("comfort noise is accepted, with its level and without its spectrum"),
+    Spec::rfc(3389).note("comfort noise, with its level and without its spectrum: received, and sent where it was agreed on and nobody speaks"),
     Spec::rfc(3311).note("taken with offers and without; sent without, to refresh"),
     Spec::rfc(3515).note("REFER to invite and to remove; what became of it is told"),
     Spec::rfc(3550).note("plain RTP; sender and receiver reports of sound and pictures by one clock"),
-    Spec::rfc(3551).note("PCMU, PCMA, G722, and L16 at 8 and 16 kHz"),
+    Spec::rfc(3551).note("PCMU, PCMA, G722, and L16 at 8, 16, 44.1 and 48 kHz, of one channel"),
     Spec::rfc(3605).complete(),
     Spec::rfc(3611)
         .note("sound: VoIP metrics, receiver reference time and DLRR, where they are offered"),
@@ -42,7 +42,7 @@ pub const SPECS: &[Spec] = &[
     Spec::rfc(4353).note("a focus and a mixer in one server"),
     Spec::rfc(4488).complete(),
     Spec::rfc(4568).note("keys in descriptions, in calls and in our own offers"),
-    Spec::rfc(4575).note("full and partial notifications, several for what one document does not hold; in and outside the dialog of a call; src-id of sound alone; no free-text, keywords, host-info, sidebars, cascaded-focus, languages, referred, disconnection-info and call-info"),
+    Spec::rfc(4575).note("full and partial notifications, several for what one document does not hold; in and outside the dialog of a call; endpoints that the focus dials, and that left, how and why; call-info to who may remove somebody; no keywords, no web-page and uris of the host, no sidebars and cascaded-focus, of the transient states dialing-out alone"),
     Spec::rfc(4579).note("dial in, dial out, removal and dialling in by REFER, also into the place of another call, a factory URI, subscribing"),
     Spec::rfc(4585).note(
         "PLI and generic NACK of pictures, in both directions; REMB and transport-wide feedback beside them",

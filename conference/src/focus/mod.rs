@@ -162,6 +162,8 @@ pub(crate) enum Input {
     Snapshot(oneshot::Sender<ConferenceSnapshot>),
     /// An administrator of the service does something to the leg of a Call-ID.
     Moderate(String, Deed, oneshot::Sender<Result<(), ModerationError>>),
+    /// Somebody who moderates the room makes another louder or quieter.
+    Adjust(BareJid, String, Deed, oneshot::Sender<Result<(), ModerationError>>),
     /// Somebody who moderates the room, or the operator, wants its call recorded or not any more.
     Record(Option<BareJid>, bool, oneshot::Sender<Result<(), ModerationError>>),
     /// Somebody outside the call asks for one to a SIP URI.
@@ -461,20 +463,23 @@ impl ConferenceDirectory for Focus {
         })
     }
 
+    fn adjust<'a>(
+        &'a self,
+        room: &'a RoomAddress,
+        asker: &'a BareJid,
+        whom: &'a str,
+        deed: Deed,
+    ) -> Pending<'a, Result<(), ModerationError>> {
+        self.ask(room, move |sender| Input::Adjust(asker.clone(), whom.to_owned(), deed, sender))
+    }
+
     fn record<'a>(
         &'a self,
         room: &'a RoomAddress,
         asker: Option<&'a BareJid>,
         is_wanted: bool,
     ) -> Pending<'a, Result<(), ModerationError>> {
-        Box::pin(async move {
-            let inbox = self.conferences.get(room).map(|inbox| inbox.clone());
-            let inbox = inbox.ok_or(ModerationError::Nobody)?;
-            let (sender, receiver) = oneshot::channel();
-            let input = Input::Record(asker.cloned(), is_wanted, sender);
-            inbox.try_send(input).map_err(|_| ModerationError::Unavailable)?;
-            receiver.await.map_err(|_| ModerationError::Nobody)?
-        })
+        self.ask(room, move |sender| Input::Record(asker.cloned(), is_wanted, sender))
     }
 }
 
@@ -485,12 +490,22 @@ impl Moderation for Focus {
         call_id: &'a str,
         deed: Deed,
     ) -> Pending<'a, Result<(), ModerationError>> {
+        self.ask(room, move |sender| Input::Moderate(call_id.to_owned(), deed, sender))
+    }
+}
+
+impl Focus {
+    /// Has a room's conference do something to somebody.
+    fn ask<'a>(
+        &'a self,
+        room: &'a RoomAddress,
+        input: impl FnOnce(oneshot::Sender<Result<(), ModerationError>>) -> Input + Send + 'a,
+    ) -> Pending<'a, Result<(), ModerationError>> {
         Box::pin(async move {
             let inbox = self.conferences.get(room).map(|inbox| inbox.clone());
             let inbox = inbox.ok_or(ModerationError::Nobody)?;
             let (sender, receiver) = oneshot::channel();
-            let input = Input::Moderate(call_id.to_owned(), deed, sender);
-            inbox.try_send(input).map_err(|_| ModerationError::Unavailable)?;
+            inbox.try_send(input(sender)).map_err(|_| ModerationError::Unavailable)?;
             receiver.await.map_err(|_| ModerationError::Nobody)?
         })
     }

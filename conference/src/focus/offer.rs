@@ -173,5 +173,7 @@ pub(super) fn payload_type(format: Format) -> u8 {
         Format::Pcma => 8,
         Format::L16Wide => 97,
         Format::L16 => 98,
+        Format::L16Full => 99,
+        Format::L16Cd => 11,
     }
 }

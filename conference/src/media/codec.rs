@@ -2,9 +2,11 @@
 //!
 //! In    an RTP payload. Out samples at 48 kHz, and back. State each coder's filters and predictors.
 //! Errors a payload that is not of its format yields nothing; the play-out conceals the gap.
-//! Not here: L16 at 44.1 and 48 kHz (RFC 3551 §4.5.11), whose frames of 20 ms do not fit a packet.
+//! L16 at 44.1 and 48 kHz is sent in packets of 10 ms, since 20 do not fit a datagram.
+//! Not here: L16 of two channels (RFC 3551 §6, type 10), of which 10 ms do not fit either.
 
 use super::conceal::Conceal;
+use super::rational::{Rational, Way};
 use super::resample::{Downsampler, Narrow, Upsampler};
 use super::{Frame, SAMPLES, g711, g722, opus};
 
@@ -23,11 +25,24 @@ pub enum Format {
     L16Wide,
     /// RFC 3551 §4.5.11, `L16/8000`.
     L16,
+    /// RFC 3551 §4.5.11, `L16/48000`.
+    L16Full,
+    /// RFC 3551 §4.5.11, `L16/44100`, static payload type 11.
+    L16Cd,
 }
 
 impl Format {
     /// All formats, most wanted first.
-    pub const ALL: [Self; 6] = [Self::Opus, Self::G722, Self::Pcmu, Self::Pcma, Self::L16Wide, Self::L16];
+    pub const ALL: [Self; 8] = [
+        Self::Opus,
+        Self::G722,
+        Self::Pcmu,
+        Self::Pcma,
+        Self::L16Wide,
+        Self::L16,
+        Self::L16Full,
+        Self::L16Cd,
+    ];
 
     /// The format that an `a=rtpmap` names (RFC 8866 §6.6), such as `opus/48000/2`; names compare without case.
     pub fn of_rtpmap(encoding: &str) -> Option<Self> {
@@ -40,6 +55,8 @@ impl Format {
             ("pcma", "8000", None | Some("1")) => Some(Self::Pcma),
             ("l16", "16000", None | Some("1")) => Some(Self::L16Wide),
             ("l16", "8000", None | Some("1")) => Some(Self::L16),
+            ("l16", "48000", None | Some("1")) => Some(Self::L16Full),
+            ("l16", "44100", None | Some("1")) => Some(Self::L16Cd),
             _ => None,
         }
     }
@@ -50,6 +67,7 @@ impl Format {
             0 => Some(Self::Pcmu),
             8 => Some(Self::Pcma),
             9 => Some(Self::G722),
+            11 => Some(Self::L16Cd),
             _ => None,
         }
     }
@@ -63,6 +81,21 @@ impl Format {
             Self::Pcma => "PCMA/8000",
             Self::L16Wide => "L16/16000",
             Self::L16 => "L16/8000",
+            Self::L16Full => "L16/48000",
+            Self::L16Cd => "L16/44100",
+        }
+    }
+
+    /// Packets that a frame is sent in towards who takes packets of so many milliseconds at most. Frames of Opus are not cut.
+    pub fn packets(self, most: u32) -> u8 {
+        let longest = if matches!(self, Self::L16Full | Self::L16Cd) { 10 } else { 20 };
+        match most.min(longest) {
+            _ if self == Self::Opus => 1,
+            20.. => 1,
+            // Of 44.1 kHz, 5 ms are no whole samples.
+            10.. => 2,
+            _ if self == Self::L16Cd => 2,
+            _ => 4,
         }
     }
 
@@ -74,7 +107,8 @@ impl Format {
     /// Ticks of the RTP clock in a frame of 20 ms.
     pub fn frame_ticks(self) -> u32 {
         match self {
-            Self::Opus => 960,
+            Self::Opus | Self::L16Full => 960,
+            Self::L16Cd => 882,
             Self::L16Wide => 320,
             Self::G722 | Self::Pcmu | Self::Pcma | Self::L16 => 160,
         }
@@ -85,14 +119,29 @@ impl Format {
         let samples = match self {
             Self::Opus => opus::samples_of(payload),
             Self::G722 | Self::Pcmu | Self::Pcma => payload.len() * 6,
-            Self::L16Wide | Self::L16 => payload.len() / 2 * self.samples_a_tick(),
+            Self::L16Wide | Self::L16 | Self::L16Full | Self::L16Cd => self.samples(payload.len() / 2),
         };
         samples.min(LONGEST)
     }
 
-    /// Samples at 48 kHz for one tick of the RTP clock.
-    pub fn samples_a_tick(self) -> usize {
-        SAMPLES / self.frame_ticks() as usize
+    /// Samples at 48 kHz for so many ticks of the RTP clock.
+    pub fn samples(self, ticks: usize) -> usize {
+        ticks.saturating_mul(SAMPLES) / self.frame_ticks() as usize
+    }
+
+    /// Ticks of the RTP clock that a payload lasts.
+    pub fn ticks_of(self, payload: &[u8]) -> u32 {
+        match self {
+            Self::Opus => self.ticks(self.samples_of(payload)),
+            Self::G722 | Self::Pcmu | Self::Pcma => payload.len() as u32,
+            Self::L16Wide | Self::L16 | Self::L16Full | Self::L16Cd => payload.len() as u32 / 2,
+        }
+    }
+
+    /// Ticks of the RTP clock for so many samples at 48 kHz.
+    pub fn ticks(self, samples: usize) -> u32 {
+        let ticks = self.frame_ticks() as usize;
+        ((samples * ticks + SAMPLES / 2) / SAMPLES) as u32
     }
 }
 
@@ -122,6 +171,8 @@ pub enum Decoder {
     Opus(opus::Decoder, Conceal, bool),
     /// Others, which have a rate of their own.
     Wave(Wave, Box<Upsampler>, Conceal),
+    /// L16 of 48 kHz, or of 44.1 kHz.
+    Linear(Option<Box<Rational>>, Conceal),
 }
 
 /// What tells the simple codecs apart.
@@ -144,6 +195,8 @@ pub enum Encoder {
     G722(Box<g722::Encoder>, Box<Downsampler>),
     /// Samples of 16 bits in network order.
     L16(Box<Downsampler>),
+    /// The same at 48 kHz, or at 44.1 kHz.
+    Linear(Option<Box<Rational>>),
 }
 
 impl Decoder {
@@ -157,6 +210,8 @@ impl Decoder {
             Format::Pcma => wave(Wave::G711(g711::alaw_to_linear), Narrow::Eight),
             Format::L16Wide => wave(Wave::L16, Narrow::Sixteen),
             Format::L16 => wave(Wave::L16, Narrow::Eight),
+            Format::L16Full => Self::Linear(None, Conceal::new()),
+            Format::L16Cd => Self::Linear(Some(Box::new(Rational::new(Way::Up))), Conceal::new()),
         })
     }
 
@@ -185,6 +240,18 @@ impl Decoder {
                 conceal.hear(wide);
                 taken * ratio
             }
+            Self::Linear(None, conceal) => {
+                let taken = linear(payload, out);
+                conceal.hear(&mut out[..taken]);
+                taken
+            }
+            Self::Linear(Some(up), conceal) => {
+                let mut narrow = [0; LONGEST];
+                let taken = linear(payload, &mut narrow);
+                let count = up.process(&narrow[..taken], out);
+                conceal.hear(&mut out[..count]);
+                count
+            }
         }
     }
 
@@ -195,7 +262,7 @@ impl Decoder {
                 Some(_) => conceal.hear(out),
                 None => conceal.fill(out),
             },
-            Self::Wave(_, _, conceal) => conceal.fill(out),
+            Self::Wave(_, _, conceal) | Self::Linear(_, conceal) => conceal.fill(out),
         }
     }
 }
@@ -216,12 +283,23 @@ impl Wave {
                 out[..samples.len()].copy_from_slice(&samples);
                 samples.len()
             }
-            Self::L16 => {
-                let pairs = payload.chunks_exact(2).map(|pair| i16::from_be_bytes([pair[0], pair[1]]));
-                out.iter_mut().zip(pairs).map(|(sample, pair)| *sample = pair).count()
-            }
+            Self::L16 => linear(payload, out),
         }
     }
+}
+
+/// Reads samples of 16 bits in network order, as many as `out` takes; how many there were.
+fn linear(payload: &[u8], out: &mut [i16]) -> usize {
+    let pairs = payload.chunks_exact(2).map(|pair| i16::from_be_bytes([pair[0], pair[1]]));
+    out.iter_mut().zip(pairs).map(|(sample, pair)| *sample = pair).count()
+}
+
+/// Writes them; how many octets that took.
+fn to_linear(samples: &[i16], out: &mut [u8; LARGEST_PAYLOAD]) -> usize {
+    for (pair, sample) in out.chunks_exact_mut(2).zip(samples) {
+        pair.copy_from_slice(&sample.to_be_bytes());
+    }
+    samples.len() * 2
 }
 
 impl Encoder {
@@ -238,6 +316,8 @@ impl Encoder {
             Format::Pcma => Self::G711(g711::linear_to_alaw, down(Narrow::Eight)),
             Format::L16Wide => Self::L16(down(Narrow::Sixteen)),
             Format::L16 => Self::L16(down(Narrow::Eight)),
+            Format::L16Full => Self::Linear(None),
+            Format::L16Cd => Self::Linear(Some(Box::new(Rational::new(Way::Down)))),
         })
     }
 
@@ -257,12 +337,12 @@ impl Encoder {
                 out[..taken].copy_from_slice(&octets[..taken]);
                 taken
             }
-            Self::L16(down) => {
-                let narrow = down.frame(frame, &mut narrow);
-                for (pair, sample) in out.chunks_exact_mut(2).zip(narrow) {
-                    pair.copy_from_slice(&sample.to_be_bytes());
-                }
-                narrow.len() * 2
+            Self::L16(down) => to_linear(down.frame(frame, &mut narrow), out),
+            Self::Linear(None) => to_linear(frame, out),
+            Self::Linear(Some(down)) => {
+                let mut narrow = [0; SAMPLES];
+                let count = down.process(frame, &mut narrow);
+                to_linear(&narrow[..count], out)
             }
         }
     }
@@ -270,8 +350,10 @@ impl Encoder {
 
 /// Samples of the longest packet that is played: 120 ms (RFC 6716 §2.1.4).
 pub const LONGEST: usize = SAMPLES * 6;
-/// Octets of the largest payload that is sent: 20 ms of L16 at 16 kHz.
-pub const LARGEST_PAYLOAD: usize = 640;
+/// Octets of the largest frame that is sent: 20 ms of L16 at 48 kHz.
+pub const LARGEST_PAYLOAD: usize = SAMPLES * 2;
+/// Octets of the largest packet that it is sent in.
+pub const LARGEST_PACKET: usize = LARGEST_PAYLOAD / 2;
 /// Samples in which a decoder goes over from speech to music: 5 ms.
 const CHANGE: usize = SAMPLES / 4;
 /// Bits a second of Opus when the peer names no limit.
@@ -288,12 +370,34 @@ mod tests {
             assert_eq!(Format::of_rtpmap(format.rtpmap()), Some(format));
         }
         assert_eq!(Format::of_rtpmap("OPUS/48000/2"), Some(Format::Opus));
-        for unknown in ["opus/8000", "telephone-event/8000", "L16/16000/2", "L16/44100", "G722/16000", "PCMU"]
+        for unknown in
+            ["opus/8000", "telephone-event/8000", "L16/16000/2", "L16/44100/2", "G722/16000", "PCMU"]
         {
             assert_eq!(Format::of_rtpmap(unknown), None, "{unknown}");
         }
         assert_eq!(Format::of_static(18), None);
+        assert_eq!((Format::of_static(11), Format::of_static(10)), (Some(Format::L16Cd), None));
         assert_eq!((Format::G722.clock(), Format::L16Wide.clock()), (8_000, 16_000));
+        assert_eq!((Format::L16Cd.clock(), Format::L16Full.clock()), (44_100, 48_000));
+        assert_eq!((Format::L16Cd.samples(441), Format::L16Cd.ticks(480)), (480, 441));
+    }
+
+    #[test]
+    fn the_parts_of_a_frame_are_alike_and_whole() {
+        for format in Format::ALL.into_iter().filter(|format| *format != Format::Opus) {
+            let mut payload = [0; LARGEST_PAYLOAD];
+            let octets = Encoder::new(Encoding::of(format)).unwrap().encode(&[0; SAMPLES], &mut payload);
+            for most in [u32::MAX, 20, 19, 10, 5, 1] {
+                let parts = usize::from(format.packets(most));
+                let part = &payload[..octets / parts];
+                assert!(octets % parts == 0 && part.len() <= LARGEST_PACKET, "{format:?} at {most}");
+                assert_eq!(
+                    format.ticks_of(part) * parts as u32,
+                    format.frame_ticks(),
+                    "{format:?} at {most}"
+                );
+            }
+        }
     }
 
     #[test]
@@ -344,7 +448,9 @@ mod tests {
 
     #[test]
     fn a_payload_that_is_too_long_is_cut() {
-        for format in [Format::Pcmu, Format::G722, Format::L16, Format::L16Wide] {
+        for format in
+            [Format::Pcmu, Format::G722, Format::L16, Format::L16Wide, Format::L16Full, Format::L16Cd]
+        {
             let mut decoder = Decoder::new(format).unwrap();
             assert_eq!(decoder.decode(&[0xff; 60_000], &mut [0; LONGEST]), LONGEST, "{format:?}");
             assert_eq!(decoder.decode(&[], &mut [0; LONGEST]), 0);

@@ -12,14 +12,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use rtc_rtp::header::Header;
-use rtc_shared::marshal::{Marshal, Unmarshal};
+use rtc_shared::marshal::Unmarshal;
 
-use super::codec::{Decoder, Encoder, Encoding, LARGEST_PAYLOAD};
+use super::codec::{Decoder, Encoder, Encoding};
 use super::dtls::Dtls;
 use super::events::Events;
 use super::handshakes::{Association, Handshakes};
 use super::latch::Latch;
-use super::opus::PAUSE;
 use super::playout::{Kind, Playout, Worth};
 use super::ports::{Ports, PortsError};
 use super::quality::{Counters, Quality};
@@ -39,13 +38,15 @@ pub struct Negotiated {
     pub encoding: Encoding,
     /// The codec's payload type, 0 to 127, in both directions.
     pub payload_type: u8,
+    /// Packets that a frame is sent in: several where the peer, or a datagram, takes no 20 ms at once.
+    pub packets: u8,
     /// Where the other end said it listens; what it sends from wins (RFC 4961).
     pub remote: SocketAddr,
     /// Where it said it listens for reports; `None` if on the same port as for sound (RFC 5761).
     pub reports: Option<SocketAddr>,
     /// The payload type of keys (RFC 4733), if they may come.
     pub events: Option<u8>,
-    /// The payload type of comfort noise (RFC 3389), if it may come.
+    /// The payload type of comfort noise (RFC 3389), if it may come, and go.
     pub noise: Option<u8>,
     /// The header extension that says how loud a packet is (RFC 6464), if it may come.
     pub level: Option<u8>,
@@ -88,6 +89,8 @@ pub struct RtpLeg {
     timestamp: u32,
     /// What comes next ends a pause in which nothing was sent.
     is_paused: bool,
+    /// Ticks of a pause in which noise stands for silence.
+    hushed: u32,
     packets: u32,
     octets: u32,
     begun: Instant,
@@ -192,6 +195,7 @@ impl UnboundLeg {
             sequence: seed as u16 & 0x7fff,
             timestamp: (seed >> 16) as u32,
             is_paused: false,
+            hushed: 0,
             packets: 0,
             octets: 0,
             begun: now,
@@ -363,57 +367,6 @@ impl RtpLeg {
         self.playout.take(worth, &mut self.decoder, frame) && worth != Worth::Nothing
     }
 
-    /// Encodes `frame` for this leg alone, and sends it.
-    pub fn say(&mut self, frame: &Frame) {
-        let encoding = self.encoding();
-        if self.encoder.as_ref().is_none_or(|(known, _)| *known != encoding) {
-            self.encoder = Encoder::new(encoding).map(|encoder| (encoding, encoder));
-        }
-        let mut payload = [0; LARGEST_PAYLOAD];
-        let octets = self.encoder.as_mut().map_or(0, |(_, encoder)| encoder.encode(frame, &mut payload));
-        self.send(&payload[..octets]);
-    }
-
-    /// Sends a payload that was encoded for several legs at once, unless it says only that a pause goes on (RFC 3551 §4.1).
-    pub fn send(&mut self, payload: &[u8]) {
-        let Encoding { has_pauses, .. } = self.negotiated.encoding;
-        if has_pauses && payload.len() <= PAUSE {
-            self.is_paused = true;
-            return self.skip();
-        }
-        let header = Header {
-            version: 2,
-            marker: std::mem::take(&mut self.is_paused),
-            payload_type: self.negotiated.payload_type,
-            sequence_number: self.sequence,
-            timestamp: self.timestamp,
-            ssrc: self.ssrc,
-            ..Header::default()
-        };
-        self.skip();
-        self.sequence = self.sequence.wrapping_add(1);
-        let mut packet = [0; HEADER + LARGEST_PAYLOAD];
-        let target = self.latch.target();
-        let Ok(head) = header.marshal_to(&mut packet) else { return };
-        let Some(room) = packet.get_mut(head..head + payload.len()) else { return };
-        room.copy_from_slice(payload);
-        let packet = &packet[..head + payload.len()];
-        let is_sent = match &mut self.srtp {
-            Some(srtp) => srtp.seal(packet).is_some_and(|sealed| self.wire.send(&sealed, target)),
-            None => !self.has_secret() && self.wire.send(packet, target),
-        };
-        if is_sent {
-            self.counters.sent += 1;
-            self.packets = self.packets.wrapping_add(1);
-            self.octets = self.octets.wrapping_add(payload.len() as u32);
-        }
-    }
-
-    /// Lets 20 ms pass without sending.
-    pub fn skip(&mut self) {
-        self.timestamp = self.timestamp.wrapping_add(self.negotiated.encoding.format.frame_ticks());
-    }
-
     /// What happened since the last call.
     pub fn take_counters(&mut self) -> Counters {
         self.counters.lost += self.playout.take_lost();
@@ -573,8 +526,6 @@ impl RtpLeg {
     }
 }
 
-/// Octets of an RTP header without contributing sources or extensions.
-const HEADER: usize = 12;
 /// Octets of a datagram that is looked at.
 const LARGEST_DATAGRAM: usize = 2_048;
 /// Datagrams of the peer read a tick; ten times what a sender of 20 ms sends, so that a flood costs a bounded time.
@@ -589,6 +540,7 @@ const FIRST_REPORT: Duration = Duration::from_millis(2_500);
 /// Lost of 256 on the way to the peer from which redundancy is worth its octets: 2 %.
 const LOSSY: u8 = 5;
 
+mod say;
 mod secured;
 #[cfg(test)]
 mod tests;

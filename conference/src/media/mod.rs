@@ -20,6 +20,7 @@ mod pitch;
 pub mod playout;
 pub mod ports;
 pub mod quality;
+mod rational;
 pub mod reception;
 pub mod resample;
 pub mod rtcp;

@@ -319,13 +319,14 @@ impl Playout {
                 // A pause that ends while sound is still in hand keeps its length, up to a frame.
                 let pause = timestamp.wrapping_sub(next.timestamp).cast_signed();
                 if pause > 0 && self.owed == 0 && self.filler != Filler::Conceal {
-                    let samples = (pause as usize).saturating_mul(self.format.samples_a_tick());
+                    let samples = self.format.samples(pause as usize);
                     self.fifo.push(&[0; SAMPLES][..samples.min(SAMPLES)]);
                 }
                 let mut samples = [0; LONGEST];
                 let is_voice = self.format != Format::Opus || opus::may_be_voice(&slot.payload);
                 let is_passed_over = self.untasted.is_some_and(|untasted| !is_voice && untasted < TASTE);
                 self.untasted = self.untasted.map(|untasted| if is_passed_over { untasted + 1 } else { 0 });
+                let ticks = self.format.ticks_of(&slot.payload);
                 let count = match decoder.filter(|_| !is_passed_over) {
                     Some(decoder) => decoder.decode(&slot.payload, &mut samples),
                     None => self.format.samples_of(&slot.payload),
@@ -333,11 +334,11 @@ impl Playout {
                 self.fifo.push(&samples[..count]);
                 let is_pause = self.format == Format::Opus && slot.payload.len() <= opus::PAUSE;
                 self.filler = if is_pause { Filler::Pause } else { Filler::Conceal };
-                count / self.format.samples_a_tick()
+                ticks
             }
         };
         self.owed = 0;
-        self.next = Some(Next { sequence, timestamp: timestamp.wrapping_add(ticks as u32) });
+        self.next = Some(Next { sequence, timestamp: timestamp.wrapping_add(ticks) });
     }
 
     /// The next packet is missing, though later ones are there.
@@ -354,7 +355,7 @@ impl Playout {
         }
         self.bursts.were_missing(1);
         self.lost += 1;
-        let ticks = (self.duration / self.format.samples_a_tick()) as u32;
+        let ticks = self.format.ticks(self.duration);
         let (sequence, timestamp) = (next.sequence.wrapping_add(1), next.timestamp.wrapping_add(ticks));
         self.next = Some(Next { sequence, timestamp });
         let count = self.duration.min(LONGEST);
@@ -389,7 +390,7 @@ impl Playout {
             (Filler::Conceal | Filler::Pause, Some(decoder)) => decoder.conceal(None, &mut frame),
             // As wide as the sound that it stands for: of what is above, a telephone would hear nothing.
             (Filler::Noise(amplitude), Some(_)) => {
-                for held in frame.chunks_mut(self.format.samples_a_tick().max(1)) {
+                for held in frame.chunks_mut(self.format.samples(1).max(1)) {
                     self.seed = self.seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
                     held.fill(((self.seed >> 16) as i16 as i32 * i32::from(amplitude) / 32_768) as i16);
                 }
@@ -442,8 +443,8 @@ fn amplitude(level: u8) -> i16 {
 
 /// Packets that are held: 640 ms of the usual ones.
 const SLOTS: usize = 32;
-/// Octets of a payload that are kept.
-const LARGEST: usize = 1_500;
+/// Octets of a payload that are kept: 20 ms of L16 at 48 kHz, which may come in fragments.
+const LARGEST: usize = SAMPLES * 2;
 /// Samples in hand at the worst tick: at least 10 ms are wanted, at most 120; 20 at the beginning.
 const LEAST_TARGET: usize = SAMPLES / 2;
 const MOST_TARGET: usize = SAMPLES * 6;

@@ -39,9 +39,13 @@ impl Narrow {
         }
     }
 
+    fn low_pass(self, hertz: f64) -> Vec<f32> {
+        low_pass(self.ratio() * PHASE_TAPS, hertz / 48_000.0)
+    }
+
     fn taps(self) -> &'static [f32] {
-        static EIGHT: LazyLock<Vec<f32>> = LazyLock::new(|| low_pass(Narrow::Eight, 3_600.0));
-        static SIXTEEN: LazyLock<Vec<f32>> = LazyLock::new(|| low_pass(Narrow::Sixteen, 7_200.0));
+        static EIGHT: LazyLock<Vec<f32>> = LazyLock::new(|| Narrow::Eight.low_pass(3_600.0));
+        static SIXTEEN: LazyLock<Vec<f32>> = LazyLock::new(|| Narrow::Sixteen.low_pass(7_200.0));
         match self {
             Self::Eight => &EIGHT,
             Self::Sixteen => &SIXTEEN,
@@ -104,15 +108,14 @@ impl Downsampler {
     }
 }
 
-fn round(sample: f32) -> i16 {
+pub(super) fn round(sample: f32) -> i16 {
     // `as` saturates.
     sample.round() as i16
 }
 
-/// A windowed sinc (Blackman) with unit gain at zero frequency.
-fn low_pass(rate: Narrow, hertz: f64) -> Vec<f32> {
-    let count = rate.ratio() * PHASE_TAPS;
-    let cut = hertz / 48_000.0 * 2.0;
+/// A windowed sinc (Blackman) with unit gain at zero frequency, that ends at a part of the rate that it works at.
+pub(super) fn low_pass(count: usize, part: f64) -> Vec<f32> {
+    let cut = part * 2.0;
     let middle = (count - 1) as f64 / 2.0;
     let tap = |n: usize| {
         let x = (n as f64 - middle) * cut;
@@ -130,15 +133,15 @@ const PHASE_TAPS: usize = 16;
 const MOST_TAPS: usize = PHASE_TAPS * Narrow::Eight.ratio();
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn tone(hertz: f64, rate: f64, samples: usize) -> Vec<i16> {
+    pub(in crate::media) fn tone(hertz: f64, rate: f64, samples: usize) -> Vec<i16> {
         let step = 2.0 * std::f64::consts::PI * hertz / rate;
         (0..samples).map(|n| ((n as f64 * step).sin() * 10_000.0) as i16).collect()
     }
 
-    fn loudness(samples: &[i16]) -> f64 {
+    pub(in crate::media) fn loudness(samples: &[i16]) -> f64 {
         (samples.iter().map(|s| f64::from(*s).powi(2)).sum::<f64>() / samples.len() as f64).sqrt()
     }
 

@@ -66,6 +66,9 @@ pub struct Legs {
     shared: Shared,
     loudest: Loudest,
     patience: Duration,
+    /// Ticks since somebody spoke last, and how loud it is where nobody speaks, in decibels below the loudest.
+    silence: u32,
+    noise: u8,
     /// Leveled legs that may be decoded this tick, by how loud they are.
     candidates: Vec<(u8, usize)>,
     /// Where the mix is written down, if it is.
@@ -120,6 +123,8 @@ impl Legs {
             shared: Shared::default(),
             loudest: Loudest::default(),
             patience,
+            silence: 0,
+            noise: NO_NOISE,
             candidates: Vec::new(),
             tape: None,
             is_announced: false,
@@ -260,6 +265,10 @@ impl Legs {
         }
         let speakers = self.legs.iter().filter(|leg| leg.is_in_mix());
         let loudest = speakers.max_by(|a, b| a.loudness.total_cmp(&b.loudness)).map(|leg| leg.id);
+        self.silence = if loudest.is_some() { 0 } else { self.silence.saturating_add(1) };
+        if self.silence >= PAUSE && self.silence.is_multiple_of(PAUSE) {
+            self.noise = self.background();
+        }
         if let Some(speaker) = self.loudest.hear(loudest) {
             // Who speaks is told again with the next change.
             let _ = notice(Spoken::Speaker(speaker));
@@ -292,6 +301,14 @@ impl Legs {
         }
     }
 
+    /// The loudest of what is too quiet to be mixed.
+    fn background(&self) -> u8 {
+        let open = self.legs.iter().filter(|leg| leg.gate == Gate::Open);
+        let loudest = open.map(|leg| energy(&leg.heard)).fold(0.0, f32::max);
+        // `as` saturates.
+        (-10.0 * (loudest / FULL).log10()).min(f32::from(NO_NOISE)) as u8
+    }
+
     fn say(&mut self, mut notice: impl FnMut(Spoken) -> bool) -> Counters {
         let everybody = self.limiter.frame(&self.total);
         self.write_down(&everybody);
@@ -318,6 +335,8 @@ impl Legs {
                     let frame = leg.limiter.frame(&leg.others(&self.total));
                     leg.rtp.say(&frame);
                 }
+                // RFC 3389 §5: it is the same for all, and need not be sent.
+                (_, None) if self.silence >= PAUSE && leg.rtp.takes_noise() => leg.rtp.hush(self.noise),
                 (_, None) => leg.rtp.send(self.shared.encode(leg.rtp.encoding(), &everybody)),
             }
             if leg.is_told() {
@@ -443,6 +462,12 @@ fn energy(frame: &Frame) -> f32 {
 
 /// Mean square below which a frame is silence: -60 dB of full scale.
 const QUIET: f32 = 33.0 * 33.0;
+/// Mean square of the loudest (RFC 3389 §3.1).
+const FULL: f32 = 32_767.0 * 32_767.0;
+/// The level of nothing.
+const NO_NOISE: u8 = 127;
+/// Ticks of silence before noise stands for it, and between two looks at how loud that is: 200 ms.
+const PAUSE: u32 = 10;
 /// The level from which a packet is not worth decoding (RFC 6464: decibels below the loudest).
 const AUDIBLE: u8 = 60;
 /// Of those who say how loud they are, so many are decoded.
@@ -459,111 +484,4 @@ const MOST_PROMPTS: usize = 4;
 const TOLD: usize = usize::MAX;
 
 #[cfg(test)]
-mod tests {
-    use std::net::{IpAddr, Ipv4Addr, UdpSocket};
-
-    use super::*;
-    use crate::media::FRAME;
-    use crate::media::codec::{Encoding, Format};
-    use crate::media::leg::{UnboundLeg, Waits};
-
-    const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
-
-    /// A leg in PCMU whose phone is this socket.
-    fn leg(phone: &UdpSocket, seed: u64, now: Instant) -> RtpLeg {
-        let negotiated = Negotiated {
-            encoding: Encoding::of(Format::Pcmu),
-            payload_type: 0,
-            remote: phone.local_addr().unwrap(),
-            reports: None,
-            events: None,
-            noise: None,
-            level: None,
-            crypto: None,
-            dtls: None,
-            extended: Default::default(),
-        };
-        let rtp = UnboundLeg::bind(&"36000-36998".parse().unwrap(), HERE).unwrap();
-        rtp.start(negotiated, None, seed, now).unwrap()
-    }
-
-    /// By a clock of our own: what is loud in a packet of alice's is heard by who says nothing and by who speaks, too, two ticks after
-    /// it left her jitter buffer at the latest.
-    #[test]
-    fn mixing_adds_at_most_40_ms_beside_the_jitter_buffer() {
-        const LOUD: u8 = 0;
-        let begin = Instant::now();
-        let (mut legs, waits) = (Legs::new(Duration::from_secs(60)), Waits::default());
-        // Alice is quiet until her word, bob says nothing, carol hums (RFC 3551 §4.5.14: the inverse of the magnitude).
-        let phones = [Some(0xff), None, Some(0xaf)].map(|hum| {
-            let phone = UdpSocket::bind((HERE, 0)).unwrap();
-            phone.set_nonblocking(true).unwrap();
-            let id = LegId(legs.len() as u64);
-            let mut rtp = leg(&phone, id.0, begin);
-            let local = rtp.local();
-            if id == LegId(0) {
-                rtp.tell_waits(&waits);
-            }
-            legs.add(id, rtp, Gate::Open, Peer::Listens);
-            (phone, local, hum)
-        });
-        let (word, mut heard, mut at_most) = (150_u16, [None; 3], 0);
-        for tick in 0..250_u16 {
-            for (n, (phone, local, hum)) in phones.iter().enumerate() {
-                let Some(hum) = *hum else { continue };
-                let sound = if n == 0 && tick >= word { LOUD } else { hum };
-                let mut packet = vec![0x80, 0];
-                packet.extend_from_slice(&tick.to_be_bytes());
-                packet.extend_from_slice(&(u32::from(tick) * 160).to_be_bytes());
-                packet.extend_from_slice(&[0, 0, 0, n as u8]);
-                packet.extend_from_slice(&[sound; 160]);
-                phone.send_to(&packet, local).unwrap();
-            }
-            legs.tick(begin + FRAME * tick.into(), |_| true);
-            for (at, (phone, ..)) in phones.iter().enumerate() {
-                let mut packet = [0; 2_048];
-                while let Ok(length) = phone.recv(&mut packet) {
-                    // Above a quarter of the scale.
-                    let is_loud = packet[12..length].iter().any(|octet| !octet & 0x7f >= 0x60);
-                    if is_loud && packet[1] & 0x7f == 0 {
-                        heard[at].get_or_insert(tick);
-                    }
-                }
-            }
-            if tick == word {
-                // What is in hand, her word with it, and a frame while it was gathered: the rest is waited for in the buffer.
-                let buffer = waits.get() - FRAME * 2;
-                at_most = word + (buffer.as_millis() / FRAME.as_millis()) as u16 + 2;
-            }
-        }
-        assert_eq!(heard[0], None, "nobody hears themselves");
-        for tick in &heard[1..] {
-            let tick = tick.expect("the word is heard");
-            assert!(tick <= at_most, "{tick} instead of {at_most}");
-        }
-    }
-
-    #[test]
-    fn what_was_said_to_its_end_is_told_with_its_number() {
-        let phone = UdpSocket::bind((HERE, 0)).unwrap();
-        let (mut legs, id, now) = (Legs::new(Duration::from_secs(60)), LegId(7), Instant::now());
-        legs.add(id, leg(&phone, 1, now), Gate::Open, Peer::Listens);
-        let ends = |legs: &mut Legs, ticks: usize| {
-            let mut ends = Vec::new();
-            for _ in 0..ticks {
-                legs.tick(Instant::now(), |spoken| {
-                    ends.extend(matches!(spoken, Spoken::Prompted(..)).then_some(spoken));
-                    true
-                });
-            }
-            ends
-        };
-        legs.tell(id, Word::number(1), 1);
-        assert_eq!(ends(&mut legs, 60), [Spoken::Prompted(id, 1)]);
-        // The end of what another takes the place of is none.
-        legs.tell(id, Word::number(2), 2);
-        assert_eq!(ends(&mut legs, 3), []);
-        legs.tell(id, Word::number(3), 3);
-        assert_eq!(ends(&mut legs, 60), [Spoken::Prompted(id, 3)]);
-    }
-}
+mod tests;

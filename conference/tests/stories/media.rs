@@ -31,6 +31,16 @@ async fn legs_of_any_codec_hear_one_another() {
     crate::house::talk::<3>(&mut phones, 20);
     let heard = crate::house::talk(&mut phones, 50);
     assert_eq!(heard, [[false, true, true], [true, false, true], [true, true, false]]);
+    let [_, bob, _] = phones;
+    // RFC 3551 §4.5.11.
+    let mut phones = [
+        bob,
+        house.call_in("alice", 440.0, Format::L16Full).await,
+        house.call_in("carol", 1_100.0, Format::L16Cd).await,
+    ];
+    crate::house::talk::<3>(&mut phones, 20);
+    let heard = crate::house::talk(&mut phones, 50);
+    assert_eq!(heard, [[false, true, true], [true, false, true], [true, true, false]]);
     house.stop().await;
 }
 

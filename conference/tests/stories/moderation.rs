@@ -104,3 +104,34 @@ async fn whom_a_moderator_mutes_by_a_key_the_chat_gives_a_voice() {
     house.until_audio("carol", Audio::SendReceive).await;
     house.stop().await;
 }
+
+/// S-40: a moderator of the room mutes one caller, and makes them louder, who is in the call alone, by the name that they show; occupants by
+/// their nick.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_moderator_of_the_room_deals_with_one_caller_by_their_name() {
+    let house = House::start_with(Config { strangers: true, ..Config::default() }).await;
+    house.affiliations(vec![(jid("alice"), Affiliation::Owner)]);
+    house.occupants(vec![occupant("bob", Role::Participant)]);
+    let (room, focus) = (ROOM.parse().unwrap(), house.focus.clone());
+    let (_bob, _guest) = (house.call("bob", 880.0).await, house.call("stranger", 440.0).await);
+    let mut watcher = house.watch("carol").await;
+    watcher.document().await;
+    let (owner, other) = (jid("alice"), jid("carol"));
+    let refused = focus.adjust(&room, &other, "stranger", Deed::Mute).await;
+    assert!(matches!(refused, Err(ModerationError::Refused(_))), "{refused:?}");
+    assert_eq!(focus.adjust(&room, &owner, "nobody", Deed::Mute).await, Err(ModerationError::Nobody));
+    let refused = focus.adjust(&room, &owner, "stranger", Deed::Kick).await;
+    assert!(matches!(refused, Err(ModerationError::Refused(_))), "that is the room's: {refused:?}");
+    focus.adjust(&room, &owner, "stranger", Deed::Mute).await.unwrap();
+    let sounds =
+        |audio| move |it: &shared_model::Participant| it.uri.contains("stranger") && it.audio == audio;
+    house.until(sounds(Audio::Muted)).await;
+    while !watcher.document().await.contains("muted-via-focus") {}
+    focus.adjust(&room, &owner, "stranger", Deed::Unmute).await.unwrap();
+    house.until(sounds(Audio::SendReceive)).await;
+    for (whom, step, gain) in [("stranger", 6, 6), ("stranger", 12, 12), ("bob", -3, -3)] {
+        focus.adjust(&room, &owner, whom, Deed::Gain(step)).await.unwrap();
+        house.until(|it| it.uri.contains(whom) && it.gain == gain).await;
+    }
+    house.stop().await;
+}

@@ -360,12 +360,13 @@ pub(super) fn choose<'a>(media: &Media<'a>, keys: &Keys, is_web: bool) -> Result
         beside.push(format!("a=rtpmap:{format} {encoding}\r\na=fmtp:{format} 0-16\r\n"));
         formats.push(format);
     }
-    let noise = media.formats.iter().copied().find(|text| match media.rtpmap(text) {
-        Some(encoding) => encoding.eq_ignore_ascii_case("CN/8000"),
-        None => *text == "13",
-    });
-    let noise = noise.filter(|_| format.clock() == 8_000);
-    formats.extend(noise);
+    let noise = noise(media, format);
+    if let Some(number) = noise {
+        if media.rtpmap(number).is_some() {
+            beside.push(format!("a=rtpmap:{number} CN/{}\r\n", format.clock()));
+        }
+        formats.push(number);
+    }
     let level = media.values("extmap").find_map(level);
     if let Some(id) = level {
         beside.push(format!("a=extmap:{id}/recvonly {LEVEL}\r\n"));
@@ -379,6 +380,7 @@ pub(super) fn choose<'a>(media: &Media<'a>, keys: &Keys, is_web: bool) -> Result
     let number = |text: &str| text.parse().ok().filter(|number: &u8| *number < 128);
     let negotiated = Negotiated {
         encoding: encoding(media, text, format),
+        packets: format.packets(longest(media)),
         payload_type,
         remote,
         reports: (!is_one_port).then(|| reports(media, remote)),
@@ -403,6 +405,24 @@ fn events<'a>(media: &Media<'a>, format: Format) -> Option<(&'a str, &'a str)> {
     };
     let of_clock = all().find(|(.., clock)| clock.parse() == Ok(format.clock()));
     of_clock.or_else(|| all().next()).map(|(text, encoding, _)| (text, encoding))
+}
+
+/// Milliseconds of the longest packet that the peer takes (RFC 8866 §6.4).
+fn longest(media: &Media<'_>) -> u32 {
+    media.attribute("maxptime").and_then(|most| most.trim().parse().ok()).unwrap_or(u32::MAX)
+}
+
+/// Comfort noise, by the clock of the codec (RFC 3389 §5.1), unless silence is to be sent as it is (RFC 3108 §5.6.2.7).
+fn noise<'a>(media: &Media<'a>, format: Format) -> Option<&'a str> {
+    let is_unwanted = media.attribute("silenceSupp").is_some_and(|wish| wish.starts_with("off"));
+    if is_unwanted || format == Format::Opus {
+        return None;
+    }
+    let wanted = format!("CN/{}", format.clock());
+    media.formats.iter().copied().find(|text| match media.rtpmap(text) {
+        Some(encoding) => encoding.strip_suffix("/1").unwrap_or(encoding).eq_ignore_ascii_case(&wanted),
+        None => *text == "13" && format.clock() == 8_000,
+    })
 }
 
 /// The number of the extension that says how loud a packet is; two-byte headers are not read (RFC 8285 §4.3).
@@ -455,8 +475,11 @@ fn audio(media: &Media<'_>, chosen: &Chosen<'_>, direction: Direction, origin: O
         Format::Opus => format!("a=fmtp:{number} useinbandfec=1\r\n"),
         _ => String::new(),
     };
+    let ptime = 20 / chosen.negotiated.packets.max(1);
+    // What does not fit a datagram is not wanted either (RFC 8866 §6.4).
+    let most = if format.packets(u32::MAX) > 1 { "a=maxptime:10\r\n" } else { "" };
     format!(
-        "m=audio {port} {} {number}{also}\r\na=rtpmap:{number} {}\r\n{wishes}{}a=ptime:20\r\na={}\r\n{beside}",
+        "m=audio {port} {} {number}{also}\r\na=rtpmap:{number} {}\r\n{wishes}{}a=ptime:{ptime}\r\n{most}a={}\r\n{beside}",
         media.protocol,
         format.rtpmap(),
         chosen.beside.concat(),

@@ -33,6 +33,7 @@ fn takes_the_first_known_audio_and_refuses_the_rest() {
         level: None,
         crypto: None,
         dtls: None,
+        packets: 1,
         extended: crate::media::xr::Wanted::default(),
     };
     assert_eq!(agreed.negotiated, negotiated);
@@ -64,6 +65,42 @@ fn takes_what_is_beside_the_sound() {
     }
     let elsewhere = OFFER.replace("m=video", "a=rtcp:9000 IN IP4 192.0.2.7\r\nm=video");
     assert_eq!(answer(&elsewhere, origin()).unwrap().negotiated.reports, "192.0.2.7:9000".parse().ok());
+}
+
+/// RFC 8866 §6.4, RFC 3551 §6.
+#[test]
+fn packets_are_as_short_as_the_peer_and_a_datagram_want_them() {
+    let with = |formats: &str, lines: &str| {
+        let offer = OFFER.replace("18 8 101 13", formats).replace("m=video", &format!("{lines}m=video"));
+        let agreed = answer(&offer, origin()).unwrap();
+        let said = agreed.text.lines().filter(|line| line.contains("ptime") || line.contains("L16"));
+        (agreed.negotiated.packets, said.collect::<Vec<_>>().join(" "))
+    };
+    let told = |packets, text: &str| (packets, text.to_owned());
+    assert_eq!(with("11", ""), told(2, "a=rtpmap:11 L16/44100 a=ptime:10 a=maxptime:10"));
+    let full = with("97", "a=rtpmap:97 L16/48000/1\r\na=ptime:20\r\n");
+    assert_eq!(full, told(2, "a=rtpmap:97 L16/48000 a=ptime:10 a=maxptime:10"));
+    for (most, packets, ptime) in [("40", 1, 20), ("20", 1, 20), ("10", 2, 10), ("5", 4, 5), ("x", 1, 20)] {
+        let said = with("0", &format!("a=maxptime:{most}\r\n"));
+        assert_eq!(said, (packets, format!("a=ptime:{ptime}")), "{most}");
+    }
+    assert_eq!(with("97", "a=rtpmap:97 opus/48000/2\r\na=maxptime:10\r\n").0, 1);
+}
+
+/// RFC 3389 §5.1.
+#[test]
+fn noise_is_by_the_clock_of_the_sound_and_only_where_it_is_wanted() {
+    let noise = |formats: &str, lines: &str| {
+        let offer = OFFER.replace("18 8 101 13", formats).replace("m=video", &format!("{lines}m=video"));
+        let agreed = answer(&offer, origin()).unwrap();
+        let said = agreed.text.lines().find(|line| line.contains("CN/")).map(str::to_owned);
+        (agreed.negotiated.noise, said)
+    };
+    let both = "a=rtpmap:97 L16/16000\r\na=rtpmap:105 CN/16000\r\n";
+    assert_eq!(noise("9 13", ""), (Some(13), None));
+    assert_eq!(noise("97 13 105", both), (Some(105), Some("a=rtpmap:105 CN/16000".to_owned())));
+    assert_eq!(noise("0 105", both).0, None);
+    assert_eq!(noise("0 13", "a=silenceSupp:off - - - -\r\n").0, None);
 }
 
 #[test]

@@ -71,11 +71,14 @@ impl Conference {
         }
     }
 
-    async fn change_gain(&mut self, at: usize, step: i8) {
+    /// Somebody is heard louder or quieter, as far as it goes.
+    pub(super) async fn change_gain(&mut self, at: usize, step: i8) {
         let participant = &mut self.participants[at];
-        participant.gain = (participant.gain + step).clamp(-MOST_GAIN, MOST_GAIN);
-        let (leg, gain) = (participant.leg, participant.gain);
-        self.mixer.tell(Command::SetGain(leg, gain)).await;
+        let gain = participant.gain.saturating_add(step).clamp(-MOST_GAIN, MOST_GAIN);
+        if std::mem::replace(&mut participant.gain, gain) != gain {
+            self.mixer.tell(Command::SetGain(self.participants[at].leg, gain)).await;
+            self.tell_changed(at);
+        }
     }
 
     /// Says something to a leg, if prompts are wanted.

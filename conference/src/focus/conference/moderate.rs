@@ -1,6 +1,7 @@
-//! What an administrator of the service does to a leg, where no chat room can do it for them — S-40; RFC 4575 tells those who watch.
+//! What an administrator of the service, or from the chat a moderator of the room, does to a leg, where no chat room can do it for them — S-40;
+//! RFC 4575 tells those who watch.
 //!
-//! In    a Call-ID and a deed. Out BYE, or a gate that closes; the fact that the leg changed; the same deed in the chat, where the operator wants
+//! In    a Call-ID, or a name, and a deed. Out BYE, or a gate that closes; the fact that the leg changed; the same deed in the chat, where the operator wants
 //!       that (S-40 the other way, A-9).
 //! State the revocation of an account's voice, or of a leg's that has none.
 //! Errors who moderates the room keeps their voice; a voice that the room itself gives to members alone is the room's to give.
@@ -8,7 +9,9 @@
 use std::collections::BTreeSet;
 
 use shared_model::{BareJid, Deed, ModerationError};
+use sip_core::Uri;
 
+use super::super::participant::Participant;
 use super::super::policy::{self, Voice};
 use super::Conference;
 use crate::mixer::Command;
@@ -22,6 +25,10 @@ impl Conference {
             (Deed::Kick, _) => {
                 let leg = self.participants[at].leg;
                 self.hang_up(leg, "Removed From The Call").await;
+                return Ok(());
+            }
+            (Deed::Gain(step), _) => {
+                self.change_gain(at, step).await;
                 return Ok(());
             }
             (Deed::Mute, Some(jid)) => {
@@ -62,12 +69,48 @@ impl Conference {
         Ok(())
     }
 
+    /// A moderator of the room does something to somebody, on all their legs: an occupant by the nick, or whoever only calls by their name.
+    pub(super) async fn adjust(
+        &mut self,
+        asker: &BareJid,
+        whom: &str,
+        deed: Deed,
+    ) -> Result<(), ModerationError> {
+        let Some(room) = self.snapshot.as_ref().filter(|room| policy::moderates(room, asker)) else {
+            return Err(ModerationError::Refused("only moderators do that"));
+        };
+        // Who may remove whom is the room's to say, or of a REFER.
+        if deed == Deed::Kick {
+            return Err(ModerationError::Refused("the room removes people"));
+        }
+        let occupant = room.occupants.iter().find(|occupant| occupant.nick == whom);
+        // Who wants to stay unknown is not known by a nick either.
+        let jid = |p: &Participant| p.jid().filter(|_| !p.caller.is_anonymous).cloned();
+        let is_meant = |p: &Participant| match occupant {
+            Some(occupant) => jid(p).as_ref() == Some(&occupant.jid),
+            // Whose name the room hides is known by their nick alone.
+            None if jid(p).is_some_and(|jid| room.occupants.iter().any(|it| it.jid == jid)) => false,
+            None => p.caller.display_name == whom || user_of(&p.caller.uri).as_deref() == Some(whom),
+        };
+        let legs = self.participants.iter().filter(|p| p.is_joined && is_meant(p));
+        let legs: Vec<String> = legs.map(|p| p.dialog.call_id.clone()).collect();
+        if legs.is_empty() {
+            return Err(ModerationError::Nobody);
+        }
+        let mut done = Ok(());
+        for call_id in legs {
+            done = done.and(self.moderate(&call_id, deed).await);
+        }
+        done
+    }
+
     /// What was done to somebody in the call is done to them in the chat, by its own law, if they are there and the operator wants it.
     pub(super) fn follow_in_chat(&self, jid: &BareJid, deed: Deed) {
         let parts = self.focus.parts();
         let is_wanted = match deed {
             Deed::Kick => parts.config.kick_from_chat,
             Deed::Mute | Deed::Unmute => parts.config.mute_in_chat,
+            Deed::Gain(_) => false,
         };
         let Some(chat) = parts.chat.clone().filter(|_| is_wanted) else { return };
         let occupants = self.snapshot.iter().flat_map(|room| &room.occupants);
@@ -85,4 +128,9 @@ impl Conference {
             }
         });
     }
+}
+
+/// The number or name of who calls, as people write it.
+fn user_of(uri: &str) -> Option<String> {
+    Some(Uri::parse(uri)?.user_unescaped().into_owned())
 }

@@ -12,6 +12,7 @@ fn leg(format: Format, crypto: Option<Crypto>) -> RtpLeg {
     let negotiated = Negotiated {
         encoding: Encoding::of(format),
         payload_type: 96,
+        packets: 1,
         remote: "127.0.0.1:9".parse().unwrap(),
         reports: None,
         events: Some(101),
@@ -99,5 +100,51 @@ fn a_handshake_that_found_no_room_is_begun_later() {
     while !leg.is_shaking() {
         assert!(begin.elapsed() < std::time::Duration::from_secs(10), "it is not begun");
         leg.receive(Instant::now(), |_| {});
+    }
+}
+
+/// RFC 3551 §4.5.11: a tone through both ends of a wire, in packets of 10 ms.
+#[test]
+fn what_fits_no_datagram_is_said_in_two_packets_and_heard() {
+    let here = IpAddr::from([127, 0, 0, 1]);
+    let start = |format, remote| {
+        let negotiated = Negotiated { packets: 2, remote, ..leg(format, None).negotiated };
+        let unbound = UnboundLeg::bind(&"37000-37998".parse::<Ports>().unwrap(), here).unwrap();
+        unbound.start(negotiated, None, 7, Instant::now()).unwrap()
+    };
+    for (format, octets, ticks) in
+        [(Format::L16Full, 960, 480), (Format::L16Cd, 882, 441), (Format::G722, 80, 80)]
+    {
+        let wire = std::net::UdpSocket::bind((here, 0)).unwrap();
+        let (mut says, mut hears) =
+            (start(format, wire.local_addr().unwrap()), start(format, wire.local_addr().unwrap()));
+        let mut tone = crate::mixer::Tone::new(1_000.0, 8_000.0);
+        let mut ear = crate::mixer::Goertzel::new(1_000.0, crate::media::RATE);
+        let (mut before, begin) = (None, Instant::now());
+        for n in 0..60 {
+            says.say(&tone.next_frame());
+            for _ in 0..2 {
+                let mut packet = [0; 2_048];
+                let length = wire.recv(&mut packet).unwrap();
+                let number = u16::from_be_bytes([packet[2], packet[3]]);
+                let time = u32::from_be_bytes([packet[4], packet[5], packet[6], packet[7]]);
+                assert_eq!(length, 12 + octets, "{format:?}");
+                if let Some((known, then)) = before.replace((number, time)) {
+                    assert_eq!(
+                        (number.wrapping_sub(known), time.wrapping_sub(then)),
+                        (1, ticks),
+                        "{format:?}"
+                    );
+                }
+                wire.send_to(&packet[..length], hears.local()).unwrap();
+            }
+            let mut frame = crate::media::SILENCE;
+            hears.receive(begin + crate::media::FRAME * n, |_| {});
+            if hears.play(Worth::All, &mut frame) && n > 20 {
+                ear.hear(&frame);
+            }
+        }
+        assert!((6_500.0..9_000.0).contains(&ear.amplitude()), "{format:?}: {}", ear.amplitude());
+        assert_eq!(hears.take_counters().lost, 0, "{format:?}");
     }
 }
