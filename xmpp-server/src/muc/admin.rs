@@ -16,7 +16,7 @@ use super::presence::{Removal, Said};
 use super::room::{Effects, Room, bare};
 
 /// One item of a request, read.
-enum Change {
+pub(super) enum Change {
     Role(String, Role),
     /// A nick beside an affiliation is to be reserved; an empty one is to be free again (§9.5).
     Affiliation(Jid, Affiliation, Option<String>),
@@ -103,7 +103,7 @@ impl Room {
     }
 
     /// §5.1.1 and §5.2.1: the tables of privileges.
-    fn check(&self, change: &Change, from: &Jid) -> Result<(), StanzaError> {
+    pub(super) fn check(&self, change: &Change, from: &Jid) -> Result<(), StanzaError> {
         let mine = self.affiliation(from);
         match change {
             Change::Role(nick, role) => {

@@ -2,7 +2,8 @@
 //!
 //! In    facts of the focus ([`ConferenceEvent`]).
 //! Out   an occupant who is in the call wears hats in their presence: `urn:cusax:call:0#audio`, `#muted` or `#hold`; `#video`
-//!       with pictures, `#hand` while they want to speak, `#encrypted` or `#unencrypted` on their way to the mixer.
+//!       with pictures, `#hand` while they want to speak, `#encrypted` or `#unencrypted` on their way to the mixer. No hat says text:
+//!       that is what an occupant has.
 //!       Participants without an occupant stand in a message of the room, `<call xmlns='urn:cusax:call:0'>` with one
 //!       `<participant uri='' name='' audio=''/>` each, sent when that changes and to who enters; in words, too, when one
 //!       comes or goes, and to who enters. When a recording begins or ends, a message says so in words.

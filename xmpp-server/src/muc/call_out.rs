@@ -89,7 +89,7 @@ async fn uri(server: &Server, call: &CallOut, asker: &AccountCard) -> Result<Opt
 }
 
 /// A word of the room to one client alone.
-fn notice(room: &Jid, asker: &Jid, id: Option<&str>, text: String) -> Stanza {
+pub(super) fn notice(room: &Jid, asker: &Jid, id: Option<&str>, text: String) -> Stanza {
     Stanza::new(Kind::Message, Some("groupchat"))
         .with_id(id)
         .with(&Element::new("body", ns::CLIENT).text_node(text))

@@ -15,6 +15,7 @@ mod archive;
 mod avatar;
 mod call;
 mod call_command;
+mod call_moderation;
 mod call_out;
 mod coin;
 mod config;

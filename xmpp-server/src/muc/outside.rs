@@ -31,6 +31,9 @@ impl Room {
             Deed::Mute => Role::Visitor,
             Deed::Unmute => whom.role.max(Role::Participant),
             Deed::Kick => Role::None,
+            Deed::Gain(_) => {
+                return Err(ModerationError::Refused("how loud somebody is heard is for the call"));
+            }
         };
         self.set_role(nick, role, None, Some(REASON), out);
         Ok(())

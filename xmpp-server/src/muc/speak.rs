@@ -8,10 +8,10 @@ use shared_model::{Affiliation, Role, RoomEvent};
 use xmpp_core::payload::form::Form;
 use xmpp_core::{Element, ErrorKind, Jid, Kind, Stanza, StanzaError, ns};
 
-use super::call_command;
 use super::register::REGISTRATION;
 use super::room::{Effects, Occupant, Room, Subject};
 use super::voice::VOICE_REQUEST;
+use super::{call_command, call_moderation};
 
 impl Room {
     /// A message to the room itself.
@@ -66,6 +66,10 @@ impl Room {
             } else {
                 self.call_out(message, &words, &speaker.jid, out);
             }
+            return Ok(());
+        }
+        if let Some(wish) = call_moderation::asked(&children) {
+            self.moderate_call(message, wish, speaker, out);
             return Ok(());
         }
         self.retract(message, &children, speaker, now, out)?;

@@ -265,6 +265,10 @@ async fn send(server: &Arc<Server>, room: &mut Room, mut effects: Effects) -> Re
         // Not in this task: the focus asks the room whether it may.
         tokio::spawn(async move { super::call_out::call(&server, &address, &jid, &call).await });
     }
+    for errand in effects.errands {
+        let (server, address, jid) = (Arc::clone(server), room.address.clone(), room.jid.clone());
+        tokio::spawn(async move { super::call_moderation::run(&server, &address, &jid, &errand).await });
+    }
     for (iq, question, sees_jids) in effects.questions {
         let (server, owner) = (Arc::clone(server), room.jid.clone());
         // Not in this task: pages are long, and the room goes on.

@@ -4,7 +4,7 @@ use crate::common::rooms::{ROOM, room};
 use crate::common::{Client, serve};
 use shared_model::{
     Audio, BareJid, CallOutError, ConferenceDirectory, ConferenceEvent, ConferenceSnapshot, Correlation,
-    Fact, Participant, Pending, RoomAddress, RoomEvent, Unavailable,
+    Deed, Fact, ModerationError, Participant, Pending, RoomAddress, RoomEvent, Unavailable,
 };
 
 #[tokio::test]
@@ -29,6 +29,7 @@ async fn occupants_wear_what_they_do_in_the_call() {
         audio: Audio::Muted,
         has_video: false,
         is_hand_up: false,
+        gain: 0,
         is_encrypted: false,
     };
     tell(bobs.clone(), "c1", true);
@@ -115,6 +116,74 @@ async fn occupants_who_ask_are_told_of_the_call() {
     assert!(info.contains("urn:xmpp:coin:1"));
 }
 
+/// A focus that says what it was asked to do to whom, for whom; it knows Guest alone.
+struct Asked(tokio::sync::mpsc::UnboundedSender<(String, String, Deed)>);
+
+impl ConferenceDirectory for Asked {
+    fn conference<'a>(
+        &'a self,
+        _: &'a RoomAddress,
+    ) -> Pending<'a, Result<Option<ConferenceSnapshot>, Unavailable>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    fn adjust<'a>(
+        &'a self,
+        _: &'a RoomAddress,
+        asker: &'a BareJid,
+        whom: &'a str,
+        deed: Deed,
+    ) -> Pending<'a, Result<(), ModerationError>> {
+        self.0.send((asker.to_string(), whom.to_owned(), deed)).unwrap();
+        let is_there = whom == "Guest" || whom == "Bob";
+        Box::pin(async move { if is_there { Ok(()) } else { Err(ModerationError::Nobody) } })
+    }
+}
+
+/// XEP-0045 §8.3, §8.4, S-40.
+#[tokio::test]
+async fn a_moderator_deals_with_one_person_in_the_call_by_a_word() {
+    let served = serve().await;
+    let (mut alice, mut bob) = room(&served).await;
+    let say =
+        |text: &str| format!("<message type='groupchat' to='{ROOM}' id='c'><body>{text}</body></message>");
+    alice.send(&say("/gain Bob +3")).await;
+    alice.expect(&["<message", "Not done: the other half does not answer."]).await;
+    let (asked, mut wishes) = tokio::sync::mpsc::unbounded_channel();
+    served.server.attach_calls(std::sync::Arc::new(Asked(asked)));
+    for (text, whom, deed, told) in [
+        ("/mute Guest", "Guest", Deed::Mute, "Guest is muted in the call."),
+        ("/unmute Guest", "Guest", Deed::Unmute, "Guest is heard in the call."),
+        (
+            "/gain Bob -3",
+            "Bob",
+            Deed::Gain(-3),
+            "Bob is heard 3 dB quieter than before, as far as that goes.",
+        ),
+        ("/mute Nobody", "Nobody", Deed::Mute, "Not done: nobody of that name is there."),
+    ] {
+        alice.send(&say(text)).await;
+        alice.expect(&["<message", &format!("<body>{told}</body>")]).await;
+        assert_eq!(wishes.recv().await.unwrap(), ("alice@example.org".to_owned(), whom.to_owned(), deed));
+    }
+    // An occupant's voice is the room's, whose call follows it.
+    alice.send(&say("/mute Bob")).await;
+    bob.expect(&["<presence", "/Bob'", "role='visitor'"]).await;
+    alice.expect(&["<message", "<body>Bob has no voice any more.</body>"]).await;
+    alice.send(&say("/unmute Bob")).await;
+    bob.expect(&["<presence", "/Bob'", "role='participant'"]).await;
+    for (text, told) in
+        [("/mute Alice", "is not yours to give or take"), ("/gain Bob 99", "Not done: it is /mute NAME")]
+    {
+        alice.send(&say(text)).await;
+        alice.expect(&["<message", told]).await;
+    }
+    bob.send(&say("/mute Alice")).await;
+    let told = bob.expect(&["<message"]).await;
+    assert!(told.contains("only moderators do that"), "nothing was said to all before: {told}");
+    assert!(wishes.try_recv().is_err(), "nothing else was asked of the focus");
+}
+
 #[tokio::test]
 async fn who_is_named_after_the_command_call_is_called_and_the_asker_alone_is_told() {
     let served = serve().await;
@@ -189,6 +258,7 @@ async fn dropped_facts_are_made_up_for_by_asking_the_focus() {
         audio: Audio::SendReceive,
         has_video: false,
         is_hand_up: false,
+        gain: 0,
         is_encrypted: false,
     };
     let address: RoomAddress = ROOM.parse().unwrap();
