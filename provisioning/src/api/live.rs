@@ -57,11 +57,15 @@ pub(super) const TABLE: &[Operation] = &[
         scope: Scope::AdminWrite,
         gives: "",
         takes: &[
-            Field::needed("deed", Kind::Text, "mute, unmute or kick"),
+            Field::needed(
+                "deed",
+                Kind::Text,
+                "mute, unmute or kick; in a call louder or quieter, by 3 dB as the keys of a phone",
+            ),
             Field::open("nick", Kind::Text, "an occupant of the chat, by the nick"),
             Field::open("call", Kind::Text, "somebody in the call, by the `call` that the room shows"),
         ],
-        summary: "Mutes, unmutes or removes somebody in a room, in its chat and its call alike",
+        summary: "Mutes, unmutes or removes somebody in a room, in its chat and its call alike, or has them heard louder or quieter",
         run: operation!(moderate),
     },
 ];
@@ -137,7 +141,8 @@ async fn moderate(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     let address = address(ask)?;
     let word = ask.text("deed").unwrap_or_default();
     let deed = DEEDS.iter().find(|(known, _)| *known == word).map(|(_, deed)| *deed);
-    let deed = deed.ok_or_else(|| Problem::field("deed", "`deed` is one of mute, unmute and kick"))?;
+    let deed = deed
+        .ok_or_else(|| Problem::field("deed", "`deed` is one of mute, unmute, kick, louder and quieter"))?;
     let given = |name| ask.text(name).filter(|text| !text.is_empty());
     let (nick, call) = (given("nick"), given("call"));
     let before = moderated(face, &address, nick, call).await;
@@ -164,7 +169,7 @@ async fn moderated(face: &Face, room: &RoomAddress, nick: Option<&str>, call: Op
     }
     let legs = participants(face, room).await;
     let leg = legs.into_iter().find(|leg| call.is_some() && leg["call"].as_str() == call);
-    leg.map_or(Value::Null, |leg| json!({ "audio": leg["audio"] }))
+    leg.map_or(Value::Null, |leg| json!({ "audio": leg["audio"], "gain": leg["gain"] }))
 }
 
 async fn by_room(face: &Face, room: &RoomAddress, nick: &str, deed: Deed) -> Result<(), Problem> {
@@ -184,6 +189,9 @@ async fn by_call(face: &Face, room: &RoomAddress, call_id: &str, deed: Deed) -> 
         .map(|it| it.nick.as_str())
         .collect();
     nicks.dedup();
+    if let Deed::Gain(_) = deed {
+        nicks.clear();
+    }
     for nick in &nicks {
         by_room(face, room, nick, deed).await?;
     }
@@ -226,6 +234,7 @@ fn to_json(call: &str, participant: &Participant) -> Value {
     json!({
         "call": call, "name": participant.display_name, "uri": participant.uri, "jid": participant.jid, "audio": audio,
         "hears": hears, "speaks": speaks, "video": participant.has_video, "hand_up": participant.is_hand_up, "encrypted": participant.is_encrypted,
+        "gain": participant.gain,
     })
 }
 
@@ -243,4 +252,12 @@ pub(super) fn elsewhere() -> Problem {
 
 /// Owners that are shown with a room; all are in the list of who is what.
 const MOST_OWNERS: usize = 20;
-const DEEDS: [(&str, Deed); 3] = [("mute", Deed::Mute), ("unmute", Deed::Unmute), ("kick", Deed::Kick)];
+const DEEDS: [(&str, Deed); 5] = [
+    ("mute", Deed::Mute),
+    ("unmute", Deed::Unmute),
+    ("kick", Deed::Kick),
+    ("louder", Deed::Gain(STEP)),
+    ("quieter", Deed::Gain(-STEP)),
+];
+/// Decibels, as of a key of a phone.
+const STEP: i8 = 3;

@@ -59,8 +59,8 @@ async fn every_change_says_what_was_and_what_is() {
             &room,
             r#"{"deed":"mute","call":"leg-2"}"#,
             "mute in a room",
-            &json!({ "audio": "muted" }),
-            &json!({ "audio": "muted" }),
+            &json!({ "audio": "muted", "gain": 6 }),
+            &json!({ "audio": "muted", "gain": 6 }),
         ),
     ] {
         let told = noted(&house, &token, head, body).await;

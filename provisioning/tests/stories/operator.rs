@@ -37,6 +37,7 @@ async fn rooms_are_seen_and_moderated_as_their_law_lets_it() {
         ("{\"deed\":\"mute\",\"nick\":\"Bob <b>\"}", 204),
         ("{\"deed\":\"kick\",\"call\":\"leg-1\"}", 204),
         ("{\"deed\":\"unmute\",\"call\":\"leg-2\"}", 204),
+        ("{\"deed\":\"quieter\",\"call\":\"leg-1\"}", 204),
         ("{\"deed\":\"mute\",\"nick\":\"owner\"}", 409),
         ("{\"deed\":\"mute\",\"nick\":\"nobody\"}", 404),
         ("{\"deed\":\"mute\",\"call\":\"leg-3\"}", 404),
@@ -50,7 +51,8 @@ async fn rooms_are_seen_and_moderated_as_their_law_lets_it() {
     // Whoever is in the chat is dealt with by the room, too; who is in the call by the focus.
     let bob = "Bob <b>".to_owned();
     assert_eq!(*house.rooms.0.lock().unwrap(), [(bob.clone(), Deed::Mute), (bob, Deed::Kick)]);
-    let calls = [("leg-1".to_owned(), Deed::Kick), ("leg-2".to_owned(), Deed::Unmute)];
+    let calls = [("leg-1", Deed::Kick), ("leg-2", Deed::Unmute), ("leg-1", Deed::Gain(-3))];
+    let calls = calls.map(|(leg, deed)| (leg.to_owned(), deed));
     assert_eq!(*house.calls.0.lock().unwrap(), calls);
     let (cookie, key) = sign_in(&house).await;
     let page = house.send("GET /admin/rooms", &cookie, "").await;
@@ -59,6 +61,8 @@ async fn rooms_are_seen_and_moderated_as_their_law_lets_it() {
     assert!(page.contains("Bob &lt;b&gt;") && page.contains("hears and speaks"), "{page}");
     let of_leg = |deed: &str| page.matches(&format!("value=\"{deed}\"")).count();
     assert!(of_leg("mute") > 1 && of_leg("mute") == of_leg("unmute"), "{page}");
+    assert!(of_leg("louder") == 2 && of_leg("quieter") == 2, "of each leg of the call alone: {page}");
+    assert!(page.contains("hears +6 dB"), "{page}");
     let fields = format!("key={key}&back=/admin/rooms?room={ROOM}&path.room={ROOM}&call=leg-2&deed=mute");
     let done = house.send("POST /do/moderate", &format!("{cookie}{FORM}"), &fields).await;
     assert!(done.contains(&format!("location: /admin/rooms?done=moderate&room={ROOM}")), "{done}");

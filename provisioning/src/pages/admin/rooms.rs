@@ -201,6 +201,10 @@ async fn one(
     let buttons = |field: &str, value: &str, name: &str| {
         let fields = |word| [("path.room", room), (field, value), ("deed", word)];
         html! { div.row {
+            @if field == "call" {
+                (deed(session, "moderate", &place, &fields("louder"), words.louder, name))
+                (deed(session, "moderate", &place, &fields("quieter"), words.quieter, name))
+            }
             (deed(session, "moderate", &place, &fields("mute"), words.mute, name))
             (deed(session, "moderate", &place, &fields("unmute"), words.unmute, name))
             (deed(session, "moderate", &place, &fields("kick"), words.kick, name))
@@ -250,7 +254,7 @@ async fn one(
                     @let (call, uri) = (text(&one["call"]), text(&one["uri"]));
                     tr role="row" {
                         td role="cell" { (text(&one["name"])) " " span.hint { (uri) } }
-                        td role="cell" data-label=(words.sound) { (sound(words, one)) @if one["encrypted"] != true { " " span.error { (words.unencrypted) } } }
+                        td role="cell" data-label=(words.sound) { (sound(words, one)) @if let Some(gain) = one["gain"].as_i64().filter(|gain| *gain != 0) { " " (format!("{gain:+} dB")) } @if one["encrypted"] != true { " " span.error { (words.unencrypted) } } }
                         td role="cell" { (buttons("call", &call, &uri)) }
                     }
                 } }

@@ -242,6 +242,8 @@ pub(super) const WORDS: Words = Words {
     sound: "Ton",
     mute: "Stumm schalten",
     unmute: "Stummschaltung aufheben",
+    louder: "Lauter",
+    quieter: "Leiser",
     kick: "Hinauswerfen",
     hears_speaks: "hört und spricht",
     hears_only: "hört",

@@ -242,6 +242,8 @@ pub(super) const WORDS: Words = Words {
     sound: "Sound",
     mute: "Mute",
     unmute: "Unmute",
+    louder: "Louder",
+    quieter: "Quieter",
     kick: "Remove",
     hears_speaks: "hears and speaks",
     hears_only: "hears",

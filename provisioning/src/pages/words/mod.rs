@@ -65,7 +65,7 @@ words! {
     voicemail_title, voicemail_on, voicemail_off, voicemail_open, voicemail_close, voicemail_new, voicemail_old,
     somebody, is_new, mark_heard, mark_new,
     groups, no_groups, set_groups, set_groups_text, groups_elsewhere, client_settings, domains, bans, bans_made, bans_made_text, ban_who, ban_hours, ban, ends_in, no_bans, networks, network, failures, slowed, lift,
-    elsewhere_served, no_rooms, no_room, in_chat, in_call, hidden, members_only, nobody, role, sound, mute, unmute, kick, hears_speaks,
+    elsewhere_served, no_rooms, no_room, in_chat, in_call, hidden, members_only, nobody, role, sound, mute, unmute, louder, quieter, kick, hears_speaks,
     hears_only, on_hold, callee, call_into, begin_recording, end_recording, is_recorded, trunks, no_trunks, plan, registration, registered, unregistered, no_registration, up, down, probe, probed,
     unprobed, answered, failed, where_to, dialled, caller, look_up, enum_first, by_enum, number, account_of, no_trunk_takes, cost, rules,
     not_allowed, leads_nowhere,

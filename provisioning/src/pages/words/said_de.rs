@@ -552,6 +552,8 @@ pub(super) const SAID: &[(&str, &str)] = &[
     ("affiliation changed", "Stellung im Raum geändert"),
     ("mute in a room", "in einem Raum stumm geschaltet"),
     ("unmute in a room", "Stummschaltung in einem Raum aufgehoben"),
+    ("louder in a room", "in einem Raum lauter gemacht"),
+    ("quieter in a room", "in einem Raum leiser gemacht"),
     ("kick in a room", "aus einem Raum geworfen"),
     ("key renewed", "Schlüssel erneuert"),
     ("people came", "Leute übernommen"),
