@@ -32,6 +32,7 @@ fn parts() -> Parts {
         public_url: None,
         auth,
         conference_factory: "sip:adhoc@conference.example.org".to_owned(),
+        uploads: "https://example.org/upload/".to_owned(),
         turn: vec!["turn:turn.example.org:3478?transport=udp".to_owned()],
         ca: None,
         config: crate::Config::default(),

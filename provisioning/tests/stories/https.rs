@@ -438,12 +438,13 @@ async fn a_client_for_browsers_is_linked_where_there_is_one() {
 
 #[tokio::test]
 async fn the_account_says_who_gives_numbers_and_whom_to_ask() {
-    let house = house("numbers-nobody").await;
+    let house = house("who-gives-nobody").await;
     let (cookie, _) = sign_in(&house).await;
     let page = house.send("GET /account", &cookie, "").await;
     assert!(page.contains("Telephone numbers are given and taken back by the administrators"), "{page}");
     assert!(!page.contains("Whom to ask"), "{page}");
-    let house = house_with("numbers", |parts| parts.config.contact = "the help desk <9>".to_owned()).await;
+    let house =
+        house_with("who-gives-numbers", |parts| parts.config.contact = "the help desk <9>".to_owned()).await;
     let (cookie, _) = sign_in(&house).await;
     let page = house.send("GET /account", &cookie, "").await;
     assert!(page.contains("Whom to ask: the help desk &lt;9&gt;"), "{page}");

@@ -31,7 +31,7 @@ async fn served(name: &str) -> (House, String) {
 
 #[tokio::test]
 async fn a_folder_with_a_client_is_served_and_set_up_for_this_service() {
-    let (house, prefix) = served("page").await;
+    let (house, prefix) = served("client-page").await;
     let page = house.send("GET /chat/", "Accept-Language: de\r\n", "").await;
     let (head, body) = page.split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with("HTTP/1.1 200") && head.contains("content-type: text/html"), "{head}");
@@ -77,7 +77,7 @@ async fn a_folder_with_a_client_is_served_and_set_up_for_this_service() {
 
 #[tokio::test]
 async fn its_files_are_kept_for_good_by_their_version_and_nothing_else_is_served() {
-    let (house, prefix) = served("files").await;
+    let (house, prefix) = served("client-files").await;
     let file = house.send(&format!("GET {prefix}converse.min.js"), "", "").await;
     assert!(
         file.contains("content-type: text/javascript; charset=utf-8")
@@ -115,7 +115,7 @@ async fn its_files_are_kept_for_good_by_their_version_and_nothing_else_is_served
 
 #[tokio::test]
 async fn pages_and_configurations_lead_to_it_with_the_accounts_name() {
-    let (house, _) = served("links").await;
+    let (house, _) = served("client-links").await;
     let link = format!("https://localhost:{}/chat/#jid=wonder%40example.org", house.port);
     let (cookie, _) = sign_in(&house).await;
     for path in ["/account", "/account/setup"] {
@@ -131,8 +131,8 @@ async fn pages_and_configurations_lead_to_it_with_the_accounts_name() {
 
 #[tokio::test]
 async fn a_host_of_its_own_has_the_client_and_no_pages() {
-    let dist = folder("apart").join("dist");
-    let house = house_with("apart", |parts| {
+    let dist = folder("client-apart").join("dist");
+    let house = house_with("client-apart", |parts| {
         parts.config.web_client_files = Some(dist);
         parts.config.web_client = Some("https://chat.example.org/chat/#jid={jid}".to_owned());
     })
@@ -160,11 +160,11 @@ async fn a_host_of_its_own_has_the_client_and_no_pages() {
 
 #[tokio::test]
 async fn where_there_is_none_or_no_chat_nothing_leads_to_it() {
-    let without = house("no-chat-page").await;
+    let without = house("client-none").await;
     let nowhere = std::env::temp_dir().join("cusax-web-client-nowhere");
-    let gone = house_with("gone", |parts| parts.config.web_client_files = Some(nowhere)).await;
+    let gone = house_with("client-gone", |parts| parts.config.web_client_files = Some(nowhere)).await;
     let dist = folder("elsewhere").join("dist");
-    let elsewhere = house_with("chat-elsewhere", |parts| {
+    let elsewhere = house_with("client-elsewhere", |parts| {
         parts.config.web_client_files = Some(dist);
         parts.ports.xmpp = None;
     })
