@@ -36,7 +36,7 @@ pub const SPECS: &[Spec] = &[
     Spec::rfc(3711).note("replays are dropped; no MKI"),
     Spec::rfc(3840).note("isfocus"),
     Spec::rfc(3842).note("voice messages of one's own account"),
-    Spec::rfc(3891).note("a leg takes the place of another that it names, if it may come in by itself"),
+    Spec::rfc(3891).note("a leg takes the place of another that it names: of its own account, of one that it may remove, or of one that sends it by Referred-By"),
     Spec::rfc(3911).note("a call that names a leg comes to its conference"),
     Spec::rfc(4028).note("calls of rooms: the peer refreshes, or the focus by UPDATE; who wants longer sessions (422) gets them"),
     Spec::rfc(4353).note("a focus and a mixer in one server"),

@@ -6,7 +6,8 @@
 use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
 use shared_model::{
-    Affiliation, Audio, ConferenceSnapshot, Deed, ModerationError, Participant, RoomAddress, RoomSnapshot,
+    Affiliation, Audio, ConferenceSnapshot, Deed, ModerationError, Occupant, Participant, Role, RoomAddress,
+    RoomSnapshot,
 };
 
 use super::caller::Scope;
@@ -177,21 +178,24 @@ async fn by_room(face: &Face, room: &RoomAddress, nick: &str, deed: Deed) -> Res
     moderation.moderate(room, nick, deed).await.map_err(problem)
 }
 
-/// The room's law first: it deals with whoever is in its chat. Then the call's, which does not follow where no role is another now.
+/// The room's law first, of what is done in its chat, too: who is removed, and who is given back the voice that the chat took. The call's
+/// then, which does not follow where no role is another now. Whether who is muted in the call loses the voice in the chat, the focus knows.
 async fn by_call(face: &Face, room: &RoomAddress, call_id: &str, deed: Deed) -> Result<String, Problem> {
     let call = conference(face, room).await.ok_or_else(|| Problem::nothing("call"))?;
     let leg = call.participants.iter().find(|(id, _)| id == call_id).map(|(_, leg)| leg);
     let leg = leg.ok_or_else(|| Problem::nothing("participant"))?;
     let chat = snapshot(face, room).await;
-    let occupants = chat.iter().flat_map(|chat| &chat.occupants);
+    let is_of_the_chat = |occupant: &&Occupant| match deed {
+        Deed::Kick => true,
+        Deed::Unmute => occupant.role == Role::Visitor,
+        Deed::Mute | Deed::Gain(_) => false,
+    };
+    let occupants = chat.iter().flat_map(|chat| &chat.occupants).filter(is_of_the_chat);
     let mut nicks: Vec<&str> = occupants
         .filter(|occupant| leg.jid.as_ref() == Some(&occupant.jid))
         .map(|it| it.nick.as_str())
         .collect();
     nicks.dedup();
-    if let Deed::Gain(_) = deed {
-        nicks.clear();
-    }
     for nick in &nicks {
         by_room(face, room, nick, deed).await?;
     }

@@ -90,7 +90,7 @@ impl Conference {
     }
 
     /// RFC 3891 §3: whether a caller may take the place of a leg: of their own, of whom they may remove, or of who sent them (RFC 5589 §7.1:
-    /// an attended transfer). To know its names is not enough.
+    /// an attended transfer). Who sent them the caller says, who has to know the leg's names for it; nothing signs it (RFC 3892 §4).
     pub(super) fn may_replace(&self, at: usize, caller: &Caller, request: &Message) -> bool {
         let leg = &self.participants[at];
         let account = |caller: &Caller| caller.card.as_ref().map(|card| card.account);
