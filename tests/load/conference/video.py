@@ -32,7 +32,6 @@ class Pictures(Ours):
         import sip
 
         agent = sip.Agent("alice", sip.Udp(self.service))
-        self.agents.append(agent)
         body = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 9 RTP/AVP 0\r\n"
         if pictures:
             body += f"m=video {port} RTP/AVPF 96\r\na=rtpmap:96 VP8/90000\r\na=rtcp-mux\r\n"
@@ -41,6 +40,7 @@ class Pictures(Ours):
         assert answer.word == "200", answer.start
         ack = [headers[0], f"To: {answer['To']}", headers[2], *sip.routes(answer, True)]
         agent.send("ACK", sip.contact(answer), ack, cseq=agent.cseq)
+        self.agents[agent.carrier.socket] = agent, body
         found = re.search(r"m=video ([0-9]+)", answer.body)
         return f"127.0.0.1:{found.group(1)} 96" if found else None
 
