@@ -160,7 +160,7 @@ def test_a_group_of_the_directory_is_a_layer_of_profiles(company, directory):
 
 def test_who_leaves_the_directory_loses_both_halves_and_gets_them_back(company, directory):
     phone = json.loads(company.run("--json", "app-password", "add", f"alice@{DOMAIN}", "PHONE"))["password"]
-    assert register(company, "alice", phone) == "200"
+    wait_until(lambda: register(company, "alice", phone) == "200", 5, "the phone's registration")
     assert phones(company, "alice")
 
     async def story():

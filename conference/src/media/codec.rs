@@ -390,7 +390,7 @@ mod tests {
             for most in [u32::MAX, 20, 19, 10, 5, 1] {
                 let parts = usize::from(format.packets(most));
                 let part = &payload[..octets / parts];
-                assert!(octets % parts == 0 && part.len() <= LARGEST_PACKET, "{format:?} at {most}");
+                assert!(octets.is_multiple_of(parts) && part.len() <= LARGEST_PACKET, "{format:?} at {most}");
                 assert_eq!(
                     format.ticks_of(part) * parts as u32,
                     format.frame_ticks(),
