@@ -103,7 +103,10 @@ class Ours:
         while not self.over.wait(0.1):
             for socket in select.select(list(self.agents), [], [], 0)[0]:
                 agent, body = self.agents[socket]
-                asked = agent.receive()
+                try:
+                    asked = agent.receive()
+                except UnicodeDecodeError:
+                    continue  # RTCP of the leg whose port is the one before
                 if asked.is_request and asked.word != "ACK":
                     agent.respond(asked, "200 OK", body if asked.word in ("INVITE", "UPDATE") else "")
 
