@@ -219,7 +219,7 @@ impl Conference {
                 }
             };
             metrics.voice_message(fate.as_str());
-            // Most callers have hung up.
+            // Most callers have hung up, and their conference is over: the fate was counted, and told in the chat, before this.
             let _ = inbox.send(Input::MessageWas(fate)).await;
         });
     }
