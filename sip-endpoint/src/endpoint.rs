@@ -23,13 +23,14 @@ use crate::metrics::Metrics;
 use crate::own::{is_local_ip, seen_ip};
 use crate::resolve::{Naming, Resolver, Target};
 use crate::sent::{Cancel, ReplyTo, SentRequest};
-use crate::shard::{Input, Shard};
+use crate::shard::{Input, Outgoing, Shard, refuse};
 use crate::tap::Tap;
 use crate::threads::Threads;
 use crate::transport::connections::Entry;
 use crate::transport::udp::{self, Udp};
 use crate::transport::{Wires, accept, in_process, websocket};
 use crate::via;
+use crate::written::put_address;
 
 /// Where an endpoint listens, its wires within the process, and what it bears.
 #[derive(Default)]
@@ -279,8 +280,14 @@ impl Endpoint {
         request.ensure_content_length();
         let key = ClientKey::of(&request);
         let shard = self.inlet.shard_of(&request).clone();
-        // An error says that the endpoint stopped; the queue then says that nothing will come.
-        let _ = shard.send(Input::Request(Box::new(request), flow, reply)).await;
+        // A request without a CSeq has none.
+        if let Some(key) = key.clone() {
+            let outgoing = Outgoing { key, request: Box::new(request), flow, reply };
+            // An error says that the endpoint stopped; the queue then says that nothing will come.
+            let _ = shard.send(Input::Request(outgoing)).await;
+        } else {
+            refuse(&reply);
+        }
         Cancel { key, shard }
     }
 
@@ -362,19 +369,25 @@ impl Endpoint {
     }
 
     fn push_via(&self, request: &mut Message, flow: &Flow, suffix: &str) {
-        let sent_by = match flow.transport {
-            Transport::InProcess => in_process::HOST.to_owned(),
-            _ => self.address_on(flow).to_string(),
-        };
+        let mut via = String::with_capacity(USUAL_VIA);
+        via.push_str("SIP/2.0/");
+        via.push_str(flow.transport.as_via());
+        via.push(' ');
+        match flow.transport {
+            Transport::InProcess => via.push_str(in_process::HOST),
+            _ => put_address(&mut via, self.address_on(flow)),
+        }
         let is_own_tls = flow.transport == Transport::Tls && flow.local.port() == 0;
-        let extra = match flow.transport {
+        via.push_str(match flow.transport {
             Transport::Udp => ";rport",
             // RFC 5923 §5: on a connection of ours, what the peer has for us may come back by it.
             _ if is_own_tls => ";alias",
             _ => "",
-        };
-        let (transport, branch) = (flow.transport.as_via(), hex(&self.random().to_be_bytes()));
-        let via = format!("SIP/2.0/{transport} {sent_by}{extra};branch=z9hG4bK{branch}.{suffix}");
+        });
+        via.push_str(";branch=z9hG4bK");
+        via.push_str(&hex(&self.random().to_be_bytes()));
+        via.push('.');
+        via.push_str(suffix);
         // §7.3.1; and what an ICMP error quotes of a request has it.
         request.push_top(Name::Via, &via);
     }
@@ -399,5 +412,7 @@ where
 
 /// Inputs that wait for a shard.
 const INBOX: usize = 16_384;
+/// Bytes of most Vias of ours.
+const USUAL_VIA: usize = 96;
 /// Answers that wait for whoever sent the request.
 const ANSWERS: usize = 32;

@@ -207,8 +207,7 @@ impl Inlet {
     /// The shard of a message: its topmost branch decides, which a request shares with its CANCEL, its ACK, and its
     /// responses.
     pub(crate) fn shard_of(&self, message: &Message) -> &mpsc::Sender<Input> {
-        let via = message.top_via();
-        self.shard_of_branch(via.and_then(|via| via.branch()).unwrap_or(message.call_id()))
+        self.shard_of_branch(message.top_branch().unwrap_or_else(|| message.call_id()))
     }
 
     fn shard_of_branch(&self, branch: &str) -> &mpsc::Sender<Input> {

@@ -41,6 +41,7 @@ mod threads;
 mod transport;
 mod via;
 mod wire_log;
+mod written;
 
 pub use application::{Application, Incoming, ServerHandle};
 pub use endpoint::{Bound, Endpoint, Listeners, Random};

@@ -23,13 +23,21 @@ pub(crate) enum Input {
     /// The application answers a request.
     Respond(ServerKey, Box<Message>),
     /// The application sends a request.
-    Request(Box<Message>, Flow, ReplyTo),
+    Request(Outgoing),
     /// The application cancels its INVITE, for this Reason.
     Cancel(ClientKey, String),
     /// A connection is closed.
     FlowLost(Flow),
     /// The net says that a request did not get where it was sent.
     Undelivered(ClientKey, SocketAddr),
+}
+
+/// A request that is sent, with its key.
+pub(crate) struct Outgoing {
+    pub(crate) key: ClientKey,
+    pub(crate) request: Box<Message>,
+    pub(crate) flow: Flow,
+    pub(crate) reply: ReplyTo,
 }
 
 /// What a shard needs besides its transactions.
@@ -153,8 +161,8 @@ impl Shard {
                 for event in events.drain(..) {
                     self.carry_out(event, &mut waiting);
                 }
-                let Some((request, flow, reply)) = waiting.again.pop() else { break };
-                request_again(&mut transactions, &mut waiting, (request, flow, reply), now, &mut events);
+                let Some(outgoing) = waiting.again.pop() else { break };
+                request_again(&mut transactions, &mut waiting, outgoing, now, &mut events);
             }
             waiting.forget_gone();
             let live = i64::try_from(transactions.len()).unwrap_or(i64::MAX);
@@ -189,7 +197,9 @@ impl Shard {
             }
             Event::Failed(key, Failure::Unreachable) if waiting.fallbacks.contains_key(&key) => {
                 let sent = waiting.fallbacks.remove(&key).zip(waiting.answers.remove(&key));
-                let again = |((request, udp), awaited): (_, Awaited)| Some((request, udp, awaited.reply?));
+                let again = |((request, flow), awaited): (_, Awaited)| {
+                    Some(Outgoing { key, request, flow, reply: awaited.reply? })
+                };
                 waiting.again.extend(sent.and_then(again));
             }
             Event::Failed(key, failure) => {
@@ -212,10 +222,13 @@ impl Shard {
     }
 
     /// The answer to a request that is not taken. One whose transaction is known was taken.
-    fn refuses(&self, transactions: &Transactions<Flow>, request: &Message, flow: &Flow) -> Option<Message> {
-        let begins = request.is_request()
-            && !matches!(request.method(), "ACK" | "CANCEL")
-            && !transactions.is_known(request);
+    fn refuses(
+        &self,
+        transactions: &Transactions<Flow>,
+        (request, key): (&Message, &ServerKey),
+        flow: &Flow,
+    ) -> Option<Message> {
+        let begins = !matches!(request.method(), "ACK" | "CANCEL") && !transactions.is_known(key);
         begins.then(|| self.inlet.application.refuses(request, flow)).flatten()
     }
 
@@ -244,10 +257,13 @@ impl Shard {
         match input {
             Input::Message(message, flow, came) => {
                 self.inlet.wires.lateness.waited(&flow, now.saturating_duration_since(came), now);
-                if let Some(answer) = self.refuses(transactions, &message, &flow) {
+                let key = if message.is_request() { ServerKey::of(&message) } else { None };
+                if let Some(key) = &key
+                    && let Some(answer) = self.refuses(transactions, (&message, key), &flow)
+                {
                     return self.inlet.wires.send(flow, answer.to_bytes());
                 }
-                transactions.receive(*message, flow, flow.transport.reliability(), now, events);
+                transactions.receive(*message, key, flow, flow.transport.reliability(), now, events);
             }
             Input::Respond(key, response) => {
                 if response.status() >= 200 {
@@ -255,24 +271,23 @@ impl Shard {
                 }
                 transactions.respond(&key, &response, now, events);
             }
-            Input::Request(request, flow, reply) => {
+            Input::Request(mut outgoing) => {
                 let wires = &self.inlet.wires;
-                let fallback = wires.fallbacks.of(&flow);
-                match fallback {
-                    None if fallback::is_beyond_datagrams(&request, &flow) => refuse(&reply),
+                let Outgoing { key, request, flow, reply } = &outgoing;
+                match wires.fallbacks.of(flow) {
+                    None if fallback::is_beyond_datagrams(request, flow) => refuse(reply),
                     // A connection that is gone already tells nobody any more.
-                    None if !wires.is_open(&flow) => refuse(&reply),
-                    Some(udp) if !wires.is_open(&flow) => {
-                        request_again(transactions, waiting, (request, udp, reply), now, events);
+                    None if !wires.is_open(flow) => refuse(reply),
+                    Some(udp) if !wires.is_open(flow) => {
+                        outgoing.flow = udp;
+                        request_again(transactions, waiting, outgoing, now, events);
                     }
                     udp => {
-                        if let Some(udp) = udp
-                            && let Some(key) = ClientKey::of(&request)
-                        {
-                            waiting.fallbacks.insert(key, (request.clone(), udp));
+                        if let Some(udp) = udp {
+                            waiting.fallbacks.insert(key.clone(), (request.clone(), udp));
                         }
-                        let host = self.host_of(&request, &flow);
-                        send_request(transactions, waiting, (request, flow, reply), host, now, events);
+                        let host = self.host_of(request, flow);
+                        send_request(transactions, waiting, outgoing, host, now, events);
                     }
                 }
             }
@@ -297,44 +312,37 @@ impl Shard {
     }
 }
 
-type Outgoing = (Box<Message>, Flow, ReplyTo);
-
 fn send_request(
     transactions: &mut Transactions<Flow>,
     waiting: &mut Waiting,
-    (request, flow, reply): Outgoing,
+    Outgoing { key, request, flow, reply }: Outgoing,
     host: Box<str>,
     now: Instant,
     events: &mut Vec<Event<Flow>>,
 ) {
-    if let Some(key) = ClientKey::of(&request) {
-        let is_in_dialog = request.is_in_dialog();
-        waiting.answers.insert(
-            key,
-            Awaited { reply: Some(reply.clone()), flow, host, is_in_dialog, is_accepted: false },
-        );
-    }
-    if transactions.request(*request, flow, flow.transport.reliability(), now, events).is_none() {
-        refuse(&reply);
-    }
+    let is_in_dialog = request.is_in_dialog();
+    let awaited = Awaited { reply: Some(reply), flow, host, is_in_dialog, is_accepted: false };
+    waiting.answers.insert(key.clone(), awaited);
+    transactions.request(key, *request, flow, flow.transport.reliability(), now, events);
 }
 
 /// RFC 3261 §18.1.1: there is no TCP at the other side, so that the request goes by UDP in spite of its size.
 fn request_again(
     transactions: &mut Transactions<Flow>,
     waiting: &mut Waiting,
-    (mut request, udp, reply): Outgoing,
+    mut outgoing: Outgoing,
     now: Instant,
     events: &mut Vec<Event<Flow>>,
 ) {
-    if fallback::is_beyond_datagrams(&request, &udp) {
-        return refuse(&reply);
+    if fallback::is_beyond_datagrams(&outgoing.request, &outgoing.flow) {
+        return refuse(&outgoing.reply);
     }
-    fallback::by_udp(&mut request, &udp);
-    send_request(transactions, waiting, (request, udp, reply), Box::default(), now, events);
+    fallback::by_udp(&mut outgoing.request, &outgoing.flow);
+    send_request(transactions, waiting, outgoing, Box::default(), now, events);
 }
 
-fn refuse(reply: &ReplyTo) {
+/// A request could not be sent.
+pub(crate) fn refuse(reply: &ReplyTo) {
     tell(reply, Answer::Failed(Failure::Unreachable));
 }
 

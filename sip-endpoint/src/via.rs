@@ -1,10 +1,11 @@
 //! The topmost Via of what comes and goes — RFC 3261 §18.2.1 (received), RFC 3581 (rport).
 
-use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
 
 use sip_core::Message;
 use sip_core::header::{Name, Params, Via};
+
+use crate::written::{put_ip, put_number};
 
 /// Notes in the topmost Via where a request came from, and answers where its responses go (§18.2.2, RFC 3581 §4).
 pub(crate) fn stamp(request: &mut Message, source: SocketAddr) -> SocketAddr {
@@ -20,10 +21,11 @@ pub(crate) fn stamp(request: &mut Message, source: SocketAddr) -> SocketAddr {
     }
     // The rest of the Via stays as it came, quotes, spaces and version with it.
     let mut stamped = without(top, via.params, &["received", "rport"]);
-    // Writing into a string cannot fail.
-    let _ = write!(stamped, ";received={}", source.ip());
+    stamped.push_str(";received=");
+    put_ip(&mut stamped, source.ip());
     if has_rport {
-        let _ = write!(stamped, ";rport={}", source.port());
+        stamped.push_str(";rport=");
+        put_number(&mut stamped, source.port());
     }
     request.set_front(Name::Via, &stamped);
     reply

@@ -1,26 +1,27 @@
 //! Making messages of our own — RFC 3261 §8.1.1 (requests), §8.2.6 (responses), §9.1 (CANCEL), §17.1.1.3 (ACK).
 
 use bytes::Bytes;
+use bytestring::ByteString;
 
 use super::edit::new_field;
 use super::field::Field;
 use super::{Message, Piece, Start};
 use crate::fnv::Fnv;
-use crate::header::{Name, Via};
+use crate::header::Name;
 use crate::status;
 
 impl Message {
     /// A request with nothing but its start line.
     pub fn request(method: &str, uri: &str) -> Self {
-        let piece = |text: &str| Piece::Own(text.as_bytes().into());
+        let piece = |text: &str| Piece::Own(text.into());
         let start = Start::Request { method: piece(method), uri: piece(uri) };
-        Self { buffer: Bytes::new(), start, fields: Vec::new(), body: Bytes::new() }
+        Self { head: ByteString::new(), start, fields: Vec::new(), body: Bytes::new() }
     }
 
     /// The response to `request`: Via, From, To, Call-ID and CSeq as they came, in order (§8.2.6.2), an empty body.
     pub fn response(request: &Self, status: u16, reason: &str) -> Self {
         let reason = if reason.is_empty() { status::reason(status) } else { reason };
-        let reason = Piece::Own(reason.as_bytes().into());
+        let reason = Piece::Own(reason.into());
         let mut fields = Vec::with_capacity(USUAL_HEADERS);
         for field in &request.fields {
             let is_kept = match field.name {
@@ -36,7 +37,7 @@ impl Message {
             }
         }
         let mut response = Self {
-            buffer: request.buffer.clone(),
+            head: request.head.clone(),
             start: Start::Response { status, reason },
             fields,
             body: Bytes::new(),
@@ -79,7 +80,7 @@ impl Message {
         }
         let carry = |from: &Self, name: Name, most: usize, fields: &mut Vec<Field>| {
             let found = from.fields.iter().filter(|field| field.name == name).take(most);
-            fields.extend(found.map(|field| field.carried(&from.buffer)));
+            fields.extend(found.map(|field| field.carried(&from.head)));
         };
         carry(self, Name::Route, usize::MAX, &mut message.fields);
         message.fields.push(new_field(Name::MaxForwards, "70"));
@@ -101,8 +102,8 @@ const USUAL_HEADERS: usize = 12;
 /// The same for a request, its retransmissions, and the ACK of its answer.
 fn stateless_tag(request: &Message) -> String {
     let number = request.cseq().map_or(0, |(number, _)| number).to_be_bytes();
-    let via = request.elements(Name::Via).next().unwrap_or_default();
-    let branch = Via::parse(via).and_then(|via| via.branch()).unwrap_or(via);
+    let via = || request.elements(Name::Via).next().unwrap_or_default();
+    let branch = request.top_branch().unwrap_or_else(via);
     let parts = [request.call_id(), request.from_tag().unwrap_or_default(), branch];
     parts.into_iter().fold(Fnv::new(), |hash, part| hash.and(part.as_bytes())).and(&number).digits("s")
 }

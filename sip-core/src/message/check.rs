@@ -3,76 +3,89 @@
 //! A proxy reads what it acts on and leaves the rest as it is (§16.3), so that nothing is checked here that nobody reads.
 
 use super::Message;
+use super::field::Field;
 use super::lines::is_token;
-use crate::header::{Elements, Name, NameAddr, Via, cseq};
+use crate::header::{Name, cseq};
 
 /// A status and a reason phrase.
 pub(super) type Fault = (u16, &'static str);
 
-/// The first value of each header that there is once, and which of them there is more than once.
+/// Which headers there are of those that there is one of, whether what is read of them is well formed, and which there is more than once.
 #[derive(Default)]
-struct Single<'a> {
-    via: Option<&'a str>,
-    from: Option<&'a str>,
-    to: Option<&'a str>,
-    call_id: Option<&'a str>,
-    cseq: Option<&'a str>,
-    max_forwards: Option<&'a str>,
+struct Single {
+    via: Option<bool>,
+    from: Option<bool>,
+    to: Option<bool>,
+    /// Where it is among the fields.
+    call_id: Option<usize>,
+    cseq: Option<usize>,
+    max_forwards: Option<usize>,
     twice: Option<&'static str>,
 }
 
-impl<'a> Single<'a> {
-    fn of(message: &'a Message) -> Self {
+impl Single {
+    /// Where tags and branch stand is noted on the way.
+    fn of(fields: &mut [Field], head: &str) -> Self {
         let mut single = Self::default();
-        for field in &message.fields {
-            let (slot, twice) = match field.name {
+        for (at, field) in fields.iter_mut().enumerate() {
+            let is_second = match field.name {
                 Name::Via if single.via.is_none() => {
-                    single.via = Some(field.value(&message.buffer));
+                    single.via = Some(field.note_mark(head));
                     continue;
                 }
-                Name::From => (&mut single.from, "More Than One From"),
-                Name::To => (&mut single.to, "More Than One To"),
-                Name::CallId => (&mut single.call_id, "More Than One Call-ID"),
-                Name::CSeq => (&mut single.cseq, "More Than One CSeq"),
-                Name::MaxForwards => (&mut single.max_forwards, "More Than One Max-Forwards"),
+                Name::From => single.from.replace(field.note_mark(head)).is_some(),
+                Name::To => single.to.replace(field.note_mark(head)).is_some(),
+                Name::CallId => single.call_id.replace(at).is_some(),
+                Name::CSeq => single.cseq.replace(at).is_some(),
+                Name::MaxForwards => single.max_forwards.replace(at).is_some(),
                 _ => continue,
             };
-            if slot.replace(field.value(&message.buffer)).is_some() {
-                single.twice = single.twice.or(Some(twice));
+            if is_second {
+                single.twice = single.twice.or(Some(twice(field.name)));
             }
         }
         single
     }
 }
 
+fn twice(name: Name) -> &'static str {
+    match name {
+        Name::From => "More Than One From",
+        Name::To => "More Than One To",
+        Name::CallId => "More Than One Call-ID",
+        Name::CSeq => "More Than One CSeq",
+        _ => "More Than One Max-Forwards",
+    }
+}
+
 impl Message {
-    /// The first thing that is wrong.
-    pub(super) fn check(&self) -> Option<Fault> {
-        let single = Single::of(self);
+    /// The first thing that is wrong. Where tags and branch stand is noted on the way.
+    pub(super) fn check(&mut self) -> Option<Fault> {
+        let single = Single::of(&mut self.fields, &self.head);
+        let value = |at: usize| self.fields[at].value(&self.head);
         let bad = |reason| Some((400, reason));
-        let Some(via) = single.via.and_then(|value| Elements::new(value).next()) else {
-            return bad("Missing Via");
-        };
-        if !Via::parse(via).is_some_and(|via| via.params.is_well_formed()) {
-            return bad("Bad Via");
+        match single.via {
+            None => return bad("Missing Via"),
+            Some(false) if self.value(Name::Via).is_none_or(str::is_empty) => return bad("Missing Via"),
+            Some(false) => return bad("Bad Via"),
+            Some(true) => {}
         }
         if let Some(twice) = single.twice {
             return bad(twice);
         }
-        let Some(from) = single.from else { return bad("Missing From") };
-        if !is_party(from) {
-            return bad("Bad From");
+        match (single.from, single.to) {
+            (None, _) => return bad("Missing From"),
+            (Some(false), _) => return bad("Bad From"),
+            (_, None) => return bad("Missing To"),
+            (_, Some(false)) => return bad("Bad To"),
+            (Some(true), Some(true)) => {}
         }
-        let Some(to) = single.to else { return bad("Missing To") };
-        if !is_party(to) {
-            return bad("Bad To");
-        }
-        match single.call_id {
+        match single.call_id.map(value) {
             None | Some("") => return bad("Missing Call-ID"),
             Some(id) if id.bytes().any(|byte| byte.is_ascii_whitespace()) => return bad("Bad Call-ID"),
             Some(_) => {}
         }
-        let Some(value) = single.cseq else { return bad("Missing CSeq") };
+        let Some(value) = single.cseq.map(value) else { return bad("Missing CSeq") };
         let Some((_, method)) = cseq(value) else { return bad("Bad CSeq") };
         if !self.is_request() || method == self.method() {
             None
@@ -83,13 +96,6 @@ impl Message {
             Some((501, "Method Unknown And Not That Of CSeq"))
         }
     }
-}
-
-/// Whether it is a From or To whose tag, if it has one, can be read, and to which a tag can be added.
-fn is_party(value: &str) -> bool {
-    let Some(address) = NameAddr::parse(value) else { return false };
-    let tag = address.params.iter().find(|(name, _)| name.eq_ignore_ascii_case("tag"));
-    tag.is_none_or(|(_, tag)| tag.is_some_and(|tag| !tag.is_empty())) && !address.params.has_open_quote()
 }
 
 /// Whether a text is a token (§25.1).

@@ -10,7 +10,7 @@ impl Message {
     /// Replaces the Request-URI. Does nothing to a response.
     pub fn set_uri(&mut self, new: &str) {
         if let Start::Request { uri, .. } = &mut self.start {
-            *uri = Piece::Own(new.as_bytes().into());
+            *uri = Piece::Own(new.into());
         }
     }
 
@@ -67,21 +67,21 @@ impl Message {
 
     /// Removes all headers of this name, whether it has a [`Name`] or not.
     pub fn remove_other(&mut self, name: &str) {
-        let (known, buffer) = (Name::of(name.as_bytes()), self.buffer.clone());
+        let (known, head) = (Name::of(name.as_bytes()), self.head.clone());
         self.fields
-            .retain(|field| field.name != known || (known == Name::Other && !field.is_named(name, &buffer)));
+            .retain(|field| field.name != known || (known == Name::Other && !field.is_named(name, &head)));
     }
 
     /// Keeps the headers of this name whose value is worth it.
     pub fn retain_values(&mut self, name: Name, mut keep: impl FnMut(&str) -> bool) {
-        let buffer = self.buffer.clone();
-        self.fields.retain(|field| field.name != name || keep(field.value(&buffer)));
+        let head = &self.head;
+        self.fields.retain(|field| field.name != name || keep(field.value(head)));
     }
 
     /// Removes the first element of a header that is a list, and the header if that was its last.
     pub fn pop_front(&mut self, name: Name) -> Option<String> {
         let position = self.fields.iter().position(|field| field.name == name)?;
-        let mut elements = Elements::new(self.fields[position].value(&self.buffer));
+        let mut elements = Elements::new(self.fields[position].value(&self.head));
         let first = elements.next().map(str::to_owned);
         match elements.rest() {
             "" => {
@@ -95,7 +95,7 @@ impl Message {
     /// Replaces the first element of a header that is a list; what follows it stays.
     pub fn set_front(&mut self, name: Name, value: &str) {
         let Some(position) = self.fields.iter().position(|field| field.name == name) else { return };
-        let mut elements = Elements::new(self.fields[position].value(&self.buffer));
+        let mut elements = Elements::new(self.fields[position].value(&self.head));
         elements.next();
         self.fields[position] = match elements.rest() {
             "" => new_field(name, value),
@@ -111,7 +111,7 @@ impl Message {
                 position += 1;
                 continue;
             }
-            let value = self.fields[position].value(&self.buffer);
+            let value = self.fields[position].value(&self.head);
             let all = Elements::new(value).count();
             let kept: Vec<&str> = Elements::new(value).filter(|element| keep(element)).collect();
             if kept.len() == all {
@@ -149,7 +149,7 @@ impl Message {
         if self.to_tag().is_none()
             && let Some(to) = self.fields.iter_mut().find(|field| field.name == Name::To)
         {
-            *to = to.followed_by(&format!(";tag={tag}"), &self.buffer);
+            *to = to.followed_by(&format!(";tag={tag}"), &self.head);
         }
     }
 }

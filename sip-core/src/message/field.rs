@@ -1,8 +1,7 @@
 //! One header of a message: where its line stands and where its value does, in the message's buffer or in its own.
 
 use super::lines::split_line;
-use super::valid_prefix;
-use crate::header::Name;
+use crate::header::{Elements, Name, NameAddr, Params, Via};
 
 /// One header.
 #[derive(Debug, Clone)]
@@ -12,8 +11,27 @@ pub(super) struct Field {
     line: Span,
     /// The value as it is read: unfolded, trimmed, UTF-8.
     value: Span,
-    /// What both spans are of; without it, the buffer of the message.
-    own: Option<Box<[u8]>>,
+    mark: Mark,
+    own: Own,
+}
+
+/// What the spans are of.
+#[derive(Debug, Clone)]
+enum Own {
+    /// The head of the message.
+    No,
+    Text(Box<str>),
+    /// A line that is folded or not UTF-8, and its value as it is read.
+    Odd(Box<(Vec<u8>, String)>),
+}
+
+/// What is asked for most, and where it stands: the tag of a From or To, the branch of a Via.
+#[derive(Debug, Clone, Copy)]
+enum Mark {
+    /// Nobody looked.
+    Unread,
+    None,
+    At(Span),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -28,8 +46,8 @@ impl Span {
         Self { start: start as u32, end: end as u32 }
     }
 
-    fn of(self, bytes: &[u8]) -> &[u8] {
-        &bytes[self.start as usize..self.end as usize]
+    fn of(self, text: &str) -> &str {
+        &text[self.start as usize..self.end as usize]
     }
 }
 
@@ -49,72 +67,154 @@ impl Field {
         {
             return Some(Self::unusual(name, line, trimmed));
         }
-        Some(Self {
-            name,
-            line: Span::new(from, to),
-            value: Span::new(start, start + trimmed.len()),
-            own: None,
-        })
+        let (line, value) = (Span::new(from, to), Span::new(start, start + trimmed.len()));
+        Some(Self { name, line, value, mark: Mark::Unread, own: Own::No })
     }
 
     /// A line that is folded or not UTF-8: it goes out as it came, and beside it stands what is read.
     #[cold]
     fn unusual(name: Name, line: &[u8], value: &[u8]) -> Self {
         let unfolded = unfold(value);
-        let read = String::from_utf8_lossy(&unfolded);
+        let read = String::from_utf8_lossy(&unfolded).into_owned();
         if is_well_folded(line) {
-            return Self::own(name, [line, read.as_bytes()].concat(), line.len(), line.len());
+            return Self::odd(name, line.to_vec(), read);
         }
         // A lone CR or LF is a line break to some peers and none to others, so that it does not go on.
         let name_text = split_line(line).map_or(&line[..0], |(name, _)| name);
-        let mended = [name_text, b": ", &unfolded].concat();
-        let end = mended.len();
-        Self::own(name, [&mended[..], read.as_bytes()].concat(), end, end)
+        Self::odd(name, [name_text, b": ", &unfolded].concat(), read)
+    }
+
+    fn odd(name: Name, line: Vec<u8>, value: String) -> Self {
+        let (line_at, value_at) = (Span::new(0, line.len()), Span::new(0, value.len()));
+        let own = Own::Odd(Box::new((line, value)));
+        Self { name, line: line_at, value: value_at, mark: Mark::Unread, own }.marked("")
     }
 
     /// A header of ours. Whatever the value came from, a header is one line.
     pub(super) fn new(name: Name, text: &str, value: &str) -> Self {
-        let mut line = Vec::with_capacity(text.len() + 2 + value.len());
-        line.extend_from_slice(text.as_bytes());
-        line.extend_from_slice(b": ");
+        let mut line = String::with_capacity(text.len() + 2 + value.len());
+        line.push_str(text);
+        line.push_str(": ");
         let start = line.len();
-        line.extend(value.bytes().map(|byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { byte }));
-        let end = line.len();
-        Self::own(name, line, end, start)
-    }
-
-    fn own(name: Name, bytes: Vec<u8>, line_end: usize, value_start: usize) -> Self {
-        let value = Span::new(value_start, bytes.len());
-        Self { name, line: Span::new(0, line_end), value, own: Some(bytes.into_boxed_slice()) }
+        if memchr::memchr2(b'\r', b'\n', value.as_bytes()).is_none() {
+            line.push_str(value);
+        } else {
+            line.extend(value.chars().map(|char| if matches!(char, '\r' | '\n') { ' ' } else { char }));
+        }
+        let (line_at, value_at) = (Span::new(0, line.len()), Span::new(start, line.len()));
+        let own = Own::Text(line.into_boxed_str());
+        Self { name, line: line_at, value: value_at, mark: Mark::Unread, own }.marked("")
     }
 
     /// The line as it goes out.
     #[inline]
-    pub(super) fn line<'a>(&'a self, buffer: &'a [u8]) -> &'a [u8] {
-        self.line.of(self.own.as_deref().unwrap_or(buffer))
+    pub(super) fn line<'a>(&'a self, head: &'a str) -> &'a [u8] {
+        match &self.own {
+            Own::Odd(odd) => &odd.0,
+            own => self.line.of(own.text(head)).as_bytes(),
+        }
     }
 
     /// The value as it is read.
     #[inline]
-    pub(super) fn value<'a>(&'a self, buffer: &'a [u8]) -> &'a str {
-        valid_prefix(self.value.of(self.own.as_deref().unwrap_or(buffer)))
+    pub(super) fn value<'a>(&'a self, head: &'a str) -> &'a str {
+        self.value.of(self.own.text(head))
+    }
+
+    /// The value as it is read, while the message has no head yet.
+    pub(super) fn read_value<'a>(&'a self, buffer: &'a [u8]) -> &'a [u8] {
+        match &self.own {
+            Own::No => &buffer[self.value.start as usize..self.value.end as usize],
+            own => self.value.of(own.text("")).as_bytes(),
+        }
+    }
+
+    /// The tag of a From or To, the branch of the first Via of the line; nothing of other headers.
+    #[inline]
+    pub(super) fn mark<'a>(&'a self, head: &'a str) -> Option<&'a str> {
+        match self.mark {
+            Mark::At(span) => Some(span.of(self.own.text(head))),
+            Mark::None => None,
+            Mark::Unread => {
+                let mut read = self.clone();
+                read.note_mark(head);
+                match read.mark {
+                    Mark::At(span) => Some(span.of(self.own.text(head))),
+                    _ => None,
+                }
+            }
+        }
+    }
+
+    fn marked(mut self, head: &str) -> Self {
+        self.note_mark(head);
+        self
+    }
+
+    /// Looks where the mark stands, so that nobody looks again. Whether the value is what a From or To, or the first of a line of Vias,
+    /// has to be: a tag of theirs can be read, or added. Others are not looked at.
+    pub(super) fn note_mark(&mut self, head: &str) -> bool {
+        let text = self.own.text(head);
+        let value = self.value.of(text);
+        let (mark, is_well) = match self.name {
+            Name::From | Name::To => match NameAddr::parse(value) {
+                Some(NameAddr { params: Params(""), .. }) => (None, true),
+                Some(party) => {
+                    let tag = party.params.iter().find(|(name, _)| name.eq_ignore_ascii_case("tag"));
+                    let has_tag = tag.is_none_or(|(_, tag)| tag.is_some_and(|tag| !tag.is_empty()));
+                    (tag.and_then(|(_, tag)| tag), has_tag && !party.params.has_open_quote())
+                }
+                None => (None, false),
+            },
+            Name::Via => match Elements::new(value).next().and_then(Via::parse) {
+                Some(via) => (via.branch(), via.params.is_well_formed()),
+                None => (None, false),
+            },
+            _ => return true,
+        };
+        self.mark = mark.map_or(Mark::None, |mark| {
+            let start = mark.as_ptr() as usize - text.as_ptr() as usize;
+            Mark::At(Span::new(start, start + mark.len()))
+        });
+        is_well
     }
 
     /// Whether the line has this name, whatever its case.
-    pub(super) fn is_named(&self, name: &str, buffer: &[u8]) -> bool {
-        split_line(self.line(buffer)).is_some_and(|(known, _)| known.eq_ignore_ascii_case(name.as_bytes()))
+    pub(super) fn is_named(&self, name: &str, head: &str) -> bool {
+        split_line(self.line(head)).is_some_and(|(known, _)| known.eq_ignore_ascii_case(name.as_bytes()))
     }
 
-    /// The same header, byte for byte, for a message with another buffer.
-    pub(super) fn carried(&self, buffer: &[u8]) -> Self {
-        self.followed_by("", buffer)
+    /// The same header, byte for byte, for a message with another head.
+    pub(super) fn carried(&self, head: &str) -> Self {
+        self.followed_by("", head)
     }
 
     /// The same header with this after its value, all before it byte for byte.
-    pub(super) fn followed_by(&self, more: &str, buffer: &[u8]) -> Self {
-        let line = [self.line(buffer), more.as_bytes()].concat();
-        let end = line.len();
-        Self::own(self.name, [&line, self.value(buffer).as_bytes(), more.as_bytes()].concat(), end, end)
+    pub(super) fn followed_by(&self, more: &str, head: &str) -> Self {
+        if let Own::Odd(odd) = &self.own {
+            let line = [&odd.0, more.as_bytes()].concat();
+            return Self::odd(self.name, line, [&odd.1, more].concat());
+        }
+        let text = self.own.text(head);
+        let line = [self.line.of(text), more].concat();
+        if self.value.end != self.line.end {
+            // White space behind the value goes out with it, and is not read.
+            return Self::odd(self.name, line.into_bytes(), [self.value.of(text), more].concat());
+        }
+        let value = Span::new((self.value.start - self.line.start) as usize, line.len());
+        let (line_at, own) = (Span::new(0, line.len()), Own::Text(line.into_boxed_str()));
+        Self { name: self.name, line: line_at, value, mark: Mark::Unread, own }.marked("")
+    }
+}
+
+impl Own {
+    #[inline]
+    fn text<'a>(&'a self, head: &'a str) -> &'a str {
+        match self {
+            Self::No => head,
+            Self::Text(text) => text,
+            Self::Odd(odd) => &odd.1,
+        }
     }
 }
 
@@ -157,7 +257,8 @@ mod tests {
 
     fn read(line: &[u8]) -> (String, Vec<u8>) {
         let field = Field::read(line, 0, line.len()).unwrap();
-        (field.value(line).to_owned(), field.line(line).to_vec())
+        let head = String::from_utf8_lossy(line);
+        (field.value(&head).to_owned(), field.line(&head).to_vec())
     }
 
     #[test]
@@ -170,9 +271,25 @@ mod tests {
     fn bytes_that_are_not_utf8_hide_nothing_behind_them_and_go_out_as_they_came() {
         let line = b"From: J\xfcrgen <sip:j@x>;tag=1";
         assert_eq!(read(line), ("J\u{fffd}rgen <sip:j@x>;tag=1".to_owned(), line.to_vec()));
-        let field = Field::read(line, 0, line.len()).unwrap().followed_by(";x", line);
-        assert_eq!(field.line(b""), b"From: J\xfcrgen <sip:j@x>;tag=1;x");
-        assert_eq!(field.carried(b"").value(b""), "J\u{fffd}rgen <sip:j@x>;tag=1;x");
+        let field = Field::read(line, 0, line.len()).unwrap().followed_by(";x", "");
+        assert_eq!(field.line(""), b"From: J\xfcrgen <sip:j@x>;tag=1;x");
+        assert_eq!(field.carried("").value(""), "J\u{fffd}rgen <sip:j@x>;tag=1;x");
+    }
+
+    #[test]
+    fn tag_and_branch_are_where_they_stand_whatever_was_put_behind() {
+        let line = "From: \"a;tag=0\" <sip:a@x;tag=9>;p;TAG=1  ";
+        let mut field = Field::read(line.as_bytes(), 0, line.len()).unwrap();
+        assert_eq!(field.mark(line), Some("1"));
+        field.note_mark(line);
+        assert_eq!(field.mark(line), Some("1"));
+        let more = field.followed_by(";x", line);
+        assert_eq!((more.mark(""), more.value("")), (Some("1"), "\"a;tag=0\" <sip:a@x;tag=9>;p;TAG=1;x"));
+        assert_eq!(Field::new(Name::To, "To", "<sip:a@x>").followed_by(";tag=2", "").mark(""), Some("2"));
+        assert_eq!(Field::new(Name::To, "To", "<sip:a@x;tag=2>").mark(""), None);
+        let via = Field::new(Name::Via, "Via", "SIP/2.0/UDP a;branch=z9hG4bK1;x, SIP/2.0/UDP b;branch=2");
+        assert_eq!(via.mark(""), Some("z9hG4bK1"));
+        assert_eq!(Field::new(Name::Contact, "Contact", "<sip:a@x>;tag=1").mark(""), None);
     }
 
     #[test]

@@ -2,8 +2,8 @@
 //!
 //! In    the bytes of one message.
 //! Out   the start line, headers in order, the body; what is not touched is printed byte for byte as it came.
-//! State a shared buffer and one small entry a header; parsing allocates once, for the list of headers, and once more
-//! for each header that is folded or not UTF-8.
+//! State a shared buffer and one small entry a header, which says where tag or branch stand, too, if it has one; parsing
+//! allocates once, for the list of headers, and once more for each header that is folded or not UTF-8.
 //! Errors [`Malformed`] says what is wrong in words fit for a reason phrase, and keeps what could be read, so that a
 //! request with a Via is answered and not met with silence.
 
@@ -17,6 +17,7 @@ mod parse;
 
 use crate::header::{Elements, Name};
 use bytes::{BufMut, Bytes, BytesMut};
+use bytestring::ByteString;
 
 pub(crate) use check::is_token_text;
 use field::Field;
@@ -27,7 +28,8 @@ pub use parse::Malformed;
 /// One request or response.
 #[derive(Debug, Clone)]
 pub struct Message {
-    buffer: Bytes,
+    /// All before the body. What is not UTF-8 there is masked, and stands in a field, or a piece, of its own.
+    head: ByteString,
     start: Start,
     fields: Vec<Field>,
     body: Bytes,
@@ -40,11 +42,12 @@ enum Start {
     Response { status: u16, reason: Piece },
 }
 
-/// Bytes in the message's own buffer, or bytes that were put in later.
+/// Text in the message's own head, text that was put in later, or a reason phrase that is not UTF-8.
 #[derive(Debug, Clone)]
 enum Piece {
     Here(u32, u32),
-    Own(Box<[u8]>),
+    Own(Box<str>),
+    Raw(Box<[u8]>),
 }
 
 impl Message {
@@ -92,7 +95,7 @@ impl Message {
 
     /// The values of all headers of this name, in order.
     pub fn values(&self, name: Name) -> impl Iterator<Item = &str> {
-        self.fields.iter().filter(move |field| field.name == name).map(|field| field.value(&self.buffer))
+        self.fields.iter().filter(move |field| field.name == name).map(|field| field.value(&self.head))
     }
 
     /// The elements of a header that is a list, in order, whether they stand in one header or in several
@@ -107,9 +110,9 @@ impl Message {
         self.fields
             .iter()
             .filter(move |field| {
-                field.name == known && (known != Name::Other || field.is_named(name, &self.buffer))
+                field.name == known && (known != Name::Other || field.is_named(name, &self.head))
             })
-            .map(|field| field.value(&self.buffer))
+            .map(|field| field.value(&self.head))
     }
 
     /// How many headers there are.
@@ -139,22 +142,26 @@ impl Message {
 
     /// The tag of To.
     pub fn to_tag(&self) -> Option<&str> {
-        let to = self.value(Name::To)?;
-        // What ends with its URI has no parameters.
-        if to.ends_with('>') {
-            return None;
-        }
-        crate::header::NameAddr::parse(to)?.params.value("tag")
+        self.mark(Name::To)
     }
 
     /// The tag of From.
     pub fn from_tag(&self) -> Option<&str> {
-        crate::header::NameAddr::parse(self.value(Name::From)?)?.params.value("tag")
+        self.mark(Name::From)
     }
 
     /// The topmost Via.
     pub fn top_via(&self) -> Option<crate::header::Via<'_>> {
         crate::header::Via::parse(self.elements(Name::Via).next()?)
+    }
+
+    /// The branch of the topmost Via.
+    pub fn top_branch(&self) -> Option<&str> {
+        self.mark(Name::Via)
+    }
+
+    fn mark(&self, name: Name) -> Option<&str> {
+        self.fields.iter().find(|field| field.name == name)?.mark(&self.head)
     }
 
     /// The message as it goes out.
@@ -164,7 +171,7 @@ impl Message {
             Start::Request { method, uri } => self.bytes(method).len() + self.bytes(uri).len() + 11,
             Start::Response { reason, .. } => self.bytes(reason).len() + 14,
         };
-        let fields: usize = self.fields.iter().map(|field| field.line(&self.buffer).len() + 2).sum();
+        let fields: usize = self.fields.iter().map(|field| field.line(&self.head).len() + 2).sum();
         let mut out = BytesMut::with_capacity(start + fields + 2 + self.body.len());
         self.print(&mut out);
         out.freeze()
@@ -192,7 +199,7 @@ impl Message {
             }
         }
         for field in &self.fields {
-            out.put_slice(field.line(&self.buffer));
+            out.put_slice(field.line(&self.head));
             out.put_slice(b"\r\n");
         }
         out.put_slice(b"\r\n");
@@ -201,14 +208,18 @@ impl Message {
 
     fn bytes<'a>(&'a self, piece: &'a Piece) -> &'a [u8] {
         match piece {
-            Piece::Here(start, end) => &self.buffer[*start as usize..*end as usize],
-            Piece::Own(bytes) => bytes,
+            Piece::Raw(bytes) => bytes,
+            piece => self.text(piece).as_bytes(),
         }
     }
 
     /// The piece as text; what is not UTF-8 is read up to the first byte that is not. Methods and URIs always are.
     fn text<'a>(&'a self, piece: &'a Piece) -> &'a str {
-        valid_prefix(self.bytes(piece))
+        match piece {
+            Piece::Here(start, end) => &self.head[*start as usize..*end as usize],
+            Piece::Own(text) => text,
+            Piece::Raw(bytes) => valid_prefix(bytes),
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! From bytes to a message — RFC 3261 §7, §25.1.
 
 use bytes::Bytes;
+use bytestring::ByteString;
 use memchr::memchr;
 
 use super::check::Fault;
@@ -25,7 +26,7 @@ impl Message {
     /// Reads one message. Without a Content-Length the body is all that follows; bytes after it are ignored
     /// (RFC 3261 §18.3, datagrams).
     pub fn parse(buffer: Bytes) -> Result<Self, Malformed> {
-        let (message, fault, last) = read(buffer)?;
+        let (mut message, fault, last) = read(buffer)?;
         match fault.or_else(|| message.check()).or(last) {
             None => Ok(message),
             Some((status, reason)) => Err(Malformed { status, reason, readable: Some(Box::new(message)) }),
@@ -57,7 +58,7 @@ fn read(buffer: Bytes) -> Result<(Message, Option<Fault>, Option<Fault>), Malfor
         match Field::read(&buffer, from, to) {
             Some(field) => {
                 if field.name == Name::ContentLength {
-                    length = length.and(field.value(&buffer).as_bytes());
+                    length = length.and(field.read_value(&buffer));
                 }
                 fields.push(field);
             }
@@ -66,6 +67,7 @@ fn read(buffer: Bytes) -> Result<(Message, Option<Fault>, Option<Fault>), Malfor
     }
     let last = if has_end { None } else { Some((400, "Headers Without End")) };
     let mut body = buffer.slice(lines.at..);
+    let head = text_of(buffer.slice(..lines.at));
     match length {
         Length::Unsaid => {}
         Length::Bytes(length) if length as usize <= body.len() => body.truncate(length as usize),
@@ -73,7 +75,21 @@ fn read(buffer: Bytes) -> Result<(Message, Option<Fault>, Option<Fault>), Malfor
         Length::Bad => fault = fault.or(Some((400, "Bad Content-Length"))),
         Length::Contradictory => fault = fault.or(Some((400, "More Than One Content-Length"))),
     }
-    Ok((Message { buffer, start, fields, body }, fault, last))
+    Ok((Message { head, start, fields, body }, fault, last))
+}
+
+/// The bytes as text of the same length. What is not UTF-8 becomes a question mark, which nobody sees: it is read, and goes out, from
+/// the field that has it.
+fn text_of(head: Bytes) -> ByteString {
+    if let Ok(text) = ByteString::try_from(head.clone()) {
+        return text;
+    }
+    let mut text = String::with_capacity(head.len());
+    for chunk in head.utf8_chunks() {
+        text.push_str(chunk.valid());
+        text.extend(chunk.invalid().iter().map(|_| '?'));
+    }
+    text.into()
 }
 
 /// `Method SP Request-URI SP SIP-Version` or `SIP-Version SP Status-Code SP Reason-Phrase`. Spaces that should not be
@@ -145,7 +161,10 @@ fn status_line(buffer: &[u8], from: usize, to: usize) -> Result<Start, &'static 
     if memchr::memchr2(b'\r', b'\n', reason).is_some() {
         return Err("Bad Reason-Phrase");
     }
-    let reason = Piece::Here((to - reason.len()) as u32, to as u32);
+    let reason = match std::str::from_utf8(reason) {
+        Ok(_) => Piece::Here((to - reason.len()) as u32, to as u32),
+        Err(_) => Piece::Raw(reason.into()),
+    };
     Ok(Start::Response { status, reason })
 }
 

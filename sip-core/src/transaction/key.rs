@@ -2,33 +2,41 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::Message;
 use crate::header::Name;
 
 /// Branch and method of a request that we sent.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ClientKey(Arc<str>);
+pub struct ClientKey(Arc<[u8]>);
 
 /// Branch, sent-by and method of a request that came; ACK counts as INVITE.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ServerKey(Arc<str>);
+pub struct ServerKey(Arc<[u8]>);
+
+/// A key that is being put together.
+type Key = SmallVec<[u8; 128]>;
 
 impl ClientKey {
     /// The key of a request that we send, or of a response to one.
     pub fn of(message: &Message) -> Option<Self> {
-        let branch = message.top_via()?.branch()?;
+        let branch = message.top_branch()?;
         let (_, method) = message.cseq()?;
         Some(Self::new(branch, method))
     }
 
     /// The key of a request that we sent with this branch.
     pub fn new(branch: &str, method: &str) -> Self {
-        Self([branch, " ", method].concat().into())
+        let mut key = Key::from_slice(branch.as_bytes());
+        key.push(b' ');
+        key.extend_from_slice(method.as_bytes());
+        Self(Arc::from(&key[..]))
     }
 
     /// Whether the request is an INVITE.
     pub fn is_invite(&self) -> bool {
-        self.0.ends_with(" INVITE")
+        self.0.ends_with(b" INVITE")
     }
 }
 
@@ -49,23 +57,22 @@ impl ServerKey {
         let branch = via.branch().unwrap_or_default();
         // RFC 4475 §3.2.1: a cookie with nothing behind it tells no transactions apart.
         if branch.len() > COOKIE.len() && branch.starts_with(COOKIE) {
-            let port = via.port.unwrap_or_default().to_be_bytes();
-            let mut key = String::with_capacity(branch.len() + via.host.len() + method.len() + 8);
-            key.push_str(branch);
-            key.push(' ');
+            let mut key = Key::from_slice(branch.as_bytes());
+            key.push(b' ');
             let host = key.len();
-            key.push_str(via.host);
+            key.extend_from_slice(via.host.as_bytes());
             key[host..].make_ascii_lowercase();
-            key.push(' ');
-            key.extend(port.map(char::from));
-            key.push_str(method);
-            return Some(Self(key.into()));
+            key.push(b' ');
+            key.extend_from_slice(&via.port.unwrap_or_default().to_be_bytes());
+            key.extend_from_slice(method.as_bytes());
+            return Some(Self(Arc::from(&key[..])));
         }
         // A peer of RFC 2543: what identifies its request is the request (§17.2.3).
         let (number, _) = request.cseq()?;
         let via = request.elements(Name::Via).next()?;
         let tag = request.from_tag().unwrap_or_default();
-        Some(Self(format!("2543 {tag} {} {number} {via} {method}", request.call_id()).into()))
+        let key = format!("2543 {tag} {} {number} {via} {method}", request.call_id());
+        Some(Self(Arc::from(key.as_bytes())))
     }
 }
 

@@ -107,10 +107,11 @@ impl<F: Copy + Eq> Transactions<F> {
         self.len() == 0
     }
 
-    /// Takes a message that came.
+    /// Takes a message that came; of a request, with its key.
     pub fn receive(
         &mut self,
         message: Message,
+        key: Option<ServerKey>,
         flow: F,
         reliability: Reliability,
         now: Instant,
@@ -119,7 +120,7 @@ impl<F: Copy + Eq> Transactions<F> {
         if !message.is_request() {
             return self.receive_response(message, now, out);
         }
-        let Some(key) = ServerKey::of(&message) else { return };
+        let Some(key) = key else { return };
         match message.method() {
             "ACK" => self.receive_ack(key, message, flow, now, out),
             "CANCEL" => self.receive_cancel(key, message, flow, reliability, now, out),
@@ -143,9 +144,9 @@ impl<F: Copy + Eq> Transactions<F> {
         }
     }
 
-    /// Whether a request belongs to a transaction that lives.
-    pub fn is_known(&self, request: &Message) -> bool {
-        ServerKey::of(request).is_some_and(|key| self.servers.contains_key(&key))
+    /// Whether a request with this key belongs to a transaction that lives.
+    pub fn is_known(&self, key: &ServerKey) -> bool {
+        self.servers.contains_key(key)
     }
 
     /// The transaction user answers a request. False if its transaction is over.
@@ -162,16 +163,16 @@ impl<F: Copy + Eq> Transactions<F> {
         })
     }
 
-    /// Sends a request, other than ACK, in a transaction of its own. Its topmost Via has a branch that is not in use.
+    /// Sends a request, other than ACK, in a transaction of its own. Its topmost Via has a branch that is not in use, which its key has.
     pub fn request(
         &mut self,
+        key: ClientKey,
         request: Message,
         flow: F,
         reliability: Reliability,
         now: Instant,
         out: &mut Vec<Event<F>>,
-    ) -> Option<ClientKey> {
-        let key = ClientKey::of(&request)?;
+    ) {
         let mut effects = std::mem::take(&mut self.effects);
         let machine = if request.method() == "INVITE" {
             ClientMachine::Invite(ClientInvite::start(request, reliability, &self.timers, now, &mut effects))
@@ -183,7 +184,6 @@ impl<F: Copy + Eq> Transactions<F> {
         }
         self.clients.insert(key.clone(), Sent { machine, flow, reliability, wants_cancel: None });
         self.told_by_client(&key, flow, effects, out);
-        Some(key)
     }
 
     /// Cancels an INVITE that we sent: now, or when it has a provisional response (§9.1). Nothing happens if it has
@@ -276,7 +276,9 @@ impl<F: Copy + Eq> Transactions<F> {
         if !reason.is_empty() {
             cancel.push(Name::Reason, &reason);
         }
-        self.request(cancel, flow, reliability, now, out);
+        if let Some(key) = ClientKey::of(&cancel) {
+            self.request(key, cancel, flow, reliability, now, out);
+        }
     }
 
     fn receive_ack(&mut self, key: ServerKey, ack: Message, flow: F, now: Instant, out: &mut Vec<Event<F>>) {

@@ -54,13 +54,15 @@ impl Bench {
 
     fn send(&mut self, message: Message) -> Vec<String> {
         let mut out = Vec::new();
-        self.layer.request(message, 0, self.reliability, self.now, &mut out);
+        let key = ClientKey::of(&message).unwrap();
+        self.layer.request(key, message, 0, self.reliability, self.now, &mut out);
         told(out)
     }
 
     fn receive(&mut self, message: Message) -> Vec<String> {
         let mut out = Vec::new();
-        self.layer.receive(message, 0, self.reliability, self.now, &mut out);
+        let key = if message.is_request() { ServerKey::of(&message) } else { None };
+        self.layer.receive(message, key, 0, self.reliability, self.now, &mut out);
         told(out)
     }
 

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::cut;
-use crate::header::{Params, number};
+use crate::header::Params;
 
 /// A URI divided into its parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,9 +138,18 @@ pub fn split_host_port(text: &str) -> Option<(&str, Option<u16>)> {
     let (host, port) = (text[..end].trim_ascii_end(), text[end..].trim_ascii());
     let port = match port {
         "" => None,
-        port => Some(number(port.strip_prefix(':')?.trim_ascii_start())?),
+        port => Some(port_number(port.strip_prefix(':')?.trim_ascii_start())?),
     };
     is_host(host).then_some((host.strip_suffix('.').unwrap_or(host), port))
+}
+
+/// Digits that are a number below 2¹⁶.
+fn port_number(text: &str) -> Option<u16> {
+    let number = text.bytes().try_fold(0_u32, |number, byte| {
+        let digit = byte.checked_sub(b'0').filter(|digit| *digit < 10)?;
+        Some(number * 10 + u32::from(digit)).filter(|number| *number <= 0xffff)
+    })?;
+    if text.is_empty() { None } else { u16::try_from(number).ok() }
 }
 
 fn is_host(host: &str) -> bool {
@@ -154,7 +163,27 @@ fn is_host(host: &str) -> bool {
         seen |= kind | ((kind & last & DOT) << 1);
         last = kind;
     }
-    seen & WRONG == 0 && !host.is_empty() && (seen & LETTER != 0 || host.parse::<Ipv4Addr>().is_ok())
+    seen & WRONG == 0 && !host.is_empty() && (seen & LETTER != 0 || is_ipv4(host))
+}
+
+/// Four numbers below 256, written as they are by themselves (RFC 3986 §3.2.2), of a text of digits and dots.
+fn is_ipv4(text: &str) -> bool {
+    let (mut parts, mut number, mut digits, mut leads_with_zero) = (1, 0_u32, 0, false);
+    for byte in text.bytes() {
+        if byte == b'.' {
+            if digits == 0 {
+                return false;
+            }
+            (parts, number, digits) = (parts + 1, 0, 0);
+            continue;
+        }
+        leads_with_zero |= digits == 1 && number == 0;
+        (number, digits) = (number * 10 + u32::from(byte - b'0'), digits + 1);
+        if number > 255 || digits > 3 {
+            return false;
+        }
+    }
+    parts == 4 && digits > 0 && !leads_with_zero
 }
 
 // What a byte is in a host's name.
@@ -238,6 +267,21 @@ mod tests {
         {
             assert_eq!(Uri::parse(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn addresses_of_ipv4_are_those_of_the_standard_library() {
+        let parts = ["", "0", "00", "01", "9", "10", "99", "255", "256", "1000", "010"];
+        for (first, second) in parts.iter().flat_map(|first| parts.map(|second| (first, second))) {
+            for text in [
+                format!("{first}.{second}.2.3"),
+                format!("1.2.{second}.{first}"),
+                format!("{first}.1.{second}"),
+            ] {
+                assert_eq!(is_ipv4(&text), text.parse::<Ipv4Addr>().is_ok(), "{text}");
+            }
+        }
+        assert!(!is_ipv4("1.2.3.4.5") && !is_ipv4("1.2.3.4.") && !is_ipv4("1"));
     }
 
     /// RFC 5118 §4, RFC 5954 §4.
