@@ -39,6 +39,8 @@ use readers::{Reader, Readers};
 pub(super) type Connection = sqlx::PgConnection;
 pub(super) type Options = PgConnectOptions;
 
+/// How a statement begins that inserts many rows.
+const INSERT_MANY: &str = "INSERT INTO";
 /// How a migration's transaction begins; the lock inside it keeps other nodes out.
 const BEGIN: &str = "BEGIN";
 

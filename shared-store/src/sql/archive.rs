@@ -2,7 +2,7 @@
 
 use sqlx::QueryBuilder;
 
-use super::{Connection, Database};
+use super::{Connection, Database, INSERT_MANY};
 use crate::sql::limit;
 use crate::{Entry, Page, Position, Query, StoreError};
 
@@ -76,13 +76,10 @@ impl crate::Archive for Archive {
     }
 }
 
-pub(super) async fn append(conn: &mut Connection, mut entries: &[Entry]) -> Result<(), StoreError> {
-    while let Some(rows) = ROWS.into_iter().find(|rows| *rows <= entries.len()) {
-        let (now, later) = entries.split_at(rows);
-        entries = later;
-        let mut insert = QueryBuilder::<<Connection as sqlx::Connection>::Database>::new(
-            "INSERT INTO archive (owner, id, peer, at, kind, body) ",
-        );
+pub(super) async fn append(conn: &mut Connection, entries: &[Entry]) -> Result<(), StoreError> {
+    for now in entries.chunks(ROWS) {
+        let mut insert = QueryBuilder::<<Connection as sqlx::Connection>::Database>::new(INSERT_MANY);
+        insert.push(" archive (owner, id, peer, at, kind, body) ");
         insert.push_values(now, |mut row, entry| {
             row.push_bind(&entry.owner).push_bind(&entry.id).push_bind(&entry.with);
             row.push_bind(entry.time).push_bind(&entry.kind).push_bind(&entry.body[..]);
@@ -209,5 +206,5 @@ fn entry((_, owner, id, with, time, kind, body): Row) -> Entry {
 
 /// Entries that are removed at once.
 const PART: usize = 10_000;
-/// Rows of one statement: few sizes, so that each is prepared once.
-const ROWS: [usize; 4] = [64, 8, 2, 1];
+/// Rows of one statement. Each number of them is prepared once: the libraries keep a hundred statements.
+pub(super) const ROWS: usize = 64;

@@ -7,10 +7,11 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
 
-use super::archive;
 use super::writer::{Extent, Writer};
+use super::{Connection, archive};
 use crate::{Entry, StoreError};
 
 /// The way of entries to the writer.
@@ -52,12 +53,12 @@ async fn write(writer: Writer, waiting: Arc<Mutex<Waiting>>) {
     let callers = Arc::new(Mutex::new(Vec::new()));
     let taken_with = Arc::clone(&callers);
     let at_writer = Arc::clone(&waiting);
-    let outcome = writer.run(Extent::Statements, move |conn| {
-        Box::pin(async move {
-            let taken = std::mem::take(&mut *lock(&at_writer));
-            *lock(&taken_with) = taken.callers;
-            archive::append(conn, &taken.entries).await
-        })
+    let outcome = writer.run_late(move || {
+        let taken = std::mem::take(&mut *lock(&at_writer));
+        *lock(&taken_with) = taken.callers;
+        let is_one = taken.entries.len() <= archive::ROWS;
+        let extent = if is_one { Extent::OneOfMany } else { Extent::Statements };
+        (extent, append(taken.entries))
     });
     let outcome = outcome.await;
     let mut told = std::mem::take(&mut *lock(&callers));
@@ -69,6 +70,12 @@ async fn write(writer: Writer, waiting: Arc<Mutex<Waiting>>) {
         // A caller that went away loses the answer, not its entries.
         let _ = caller.send(outcome.clone());
     }
+}
+
+fn append(
+    entries: Vec<Entry>,
+) -> impl for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Result<(), StoreError>> + Send + 'static {
+    move |conn| Box::pin(async move { archive::append(conn, &entries).await })
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

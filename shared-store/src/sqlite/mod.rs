@@ -42,6 +42,9 @@ use writer::{Extent, Writer};
 pub(super) type Connection = sqlx::SqliteConnection;
 pub(super) type Options = SqliteConnectOptions;
 
+/// How a statement begins that inserts many rows: what it did before it fails is its transaction's to take back, so that SQLite keeps no
+/// copies of pages for that.
+const INSERT_MANY: &str = "INSERT OR FAIL INTO";
 /// How a migration's transaction begins: no other process may migrate meanwhile.
 const BEGIN: &str = "BEGIN IMMEDIATE";
 

@@ -3,6 +3,8 @@
 //! In    closures over the connection, through a bounded queue; a full queue slows the callers.
 //! Out   each closure's answer, after the commit that holds its work.
 //! Errors a closure that fails is rolled back alone (a savepoint, but for the first and for single statements); a commit that fails fails all of its group.
+//!
+//! A statement that nobody else waits behind is a transaction by itself: each further one is an exchange with the thread of the connection.
 
 use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
@@ -16,10 +18,8 @@ pub(super) struct Writer {
     queue: mpsc::Sender<Job>,
 }
 
-struct Job {
-    work: Work,
-    extent: Extent,
-}
+/// What is to be done, and how much that is: asked when its turn comes.
+type Job = Box<dyn FnOnce() -> (Extent, Work) + Send>;
 
 type Work = Box<dyn for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Done> + Send>;
 
@@ -28,6 +28,8 @@ type Work = Box<dyn for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Done> + 
 pub(super) enum Extent {
     /// One statement, which leaves nothing behind when it fails: it needs no savepoint.
     OneStatement,
+    /// One statement of many rows, some of which it leaves behind when it fails.
+    OneOfMany,
     /// As many as it likes.
     Statements,
 }
@@ -53,32 +55,53 @@ impl Writer {
         T: Send + 'static,
         W: for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Result<T, StoreError>> + Send + 'static,
     {
+        self.run_late(move || (extent, work)).await
+    }
+
+    /// As [`Writer::run`], for what says how much it is when its turn comes.
+    pub(super) async fn run_late<T, W>(
+        &self,
+        prepare: impl FnOnce() -> (Extent, W) + Send + 'static,
+    ) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        W: for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Result<T, StoreError>> + Send + 'static,
+    {
         let (sender, receiver) = oneshot::channel();
-        let work: Work = Box::new(move |conn| {
-            Box::pin(async move {
-                let outcome = work(conn).await;
-                let is_kept = outcome.is_ok();
-                let answer = Box::new(move |committed: Result<(), StoreError>| {
-                    // A caller that went away loses the answer, not the work.
-                    let _ = sender.send(outcome.and_then(|value| committed.map(|()| value)));
-                });
-                Done { is_kept, answer }
-            })
+        let job: Job = Box::new(move || {
+            let (extent, work) = prepare();
+            let work: Work = Box::new(move |conn| {
+                Box::pin(async move {
+                    let outcome = work(conn).await;
+                    let is_kept = outcome.is_ok();
+                    let answer = Box::new(move |committed: Result<(), StoreError>| {
+                        // A caller that went away loses the answer, not the work.
+                        let _ = sender.send(outcome.and_then(|value| committed.map(|()| value)));
+                    });
+                    Done { is_kept, answer }
+                })
+            });
+            (extent, work)
         });
-        self.queue.send(Job { work, extent }).await.map_err(|_| StoreError::Overloaded)?;
+        self.queue.send(job).await.map_err(|_| StoreError::Overloaded)?;
         receiver.await.map_err(|_| StoreError::Overloaded)?
     }
 }
 
 async fn write_all(mut conn: Connection, mut jobs: mpsc::Receiver<Job>) {
     while let Some(first) = jobs.recv().await {
+        let (extent, first) = first();
+        if extent != Extent::Statements && jobs.is_empty() {
+            (first(&mut conn).await.answer)(Ok(()));
+            continue;
+        }
         if let Err(error) = sqlx::query("BEGIN IMMEDIATE").execute(&mut conn).await {
             // The job is dropped, and its caller hears that the store is overloaded.
             tracing::warn!(%error, "cannot begin to write");
             continue;
         }
         // The first needs no savepoint: what came before it is the transaction's beginning.
-        let done = (first.work)(&mut conn).await;
+        let done = first(&mut conn).await;
         if !done.is_kept {
             roll_back(&mut conn).await;
             (done.answer)(Ok(()));
@@ -88,9 +111,10 @@ async fn write_all(mut conn: Connection, mut jobs: mpsc::Receiver<Job>) {
         while group.len() < LARGEST_GROUP
             && let Ok(job) = jobs.try_recv()
         {
-            group.push(match job.extent {
-                Extent::OneStatement => (job.work)(&mut conn).await,
-                Extent::Statements => run_in_savepoint(&mut conn, job).await,
+            let (extent, work) = job();
+            group.push(match extent {
+                Extent::OneStatement => work(&mut conn).await,
+                Extent::OneOfMany | Extent::Statements => run_in_savepoint(&mut conn, work).await,
             });
         }
         let committed = commit(&mut conn).await;
@@ -100,9 +124,9 @@ async fn write_all(mut conn: Connection, mut jobs: mpsc::Receiver<Job>) {
     }
 }
 
-async fn run_in_savepoint(conn: &mut Connection, job: Job) -> Done {
+async fn run_in_savepoint(conn: &mut Connection, work: Work) -> Done {
     let begun = sqlx::query("SAVEPOINT job").execute(&mut *conn).await;
-    let done = (job.work)(&mut *conn).await;
+    let done = work(&mut *conn).await;
     let end = if done.is_kept { "RELEASE job" } else { "ROLLBACK TO job; RELEASE job" };
     let ended = sqlx::raw_sql(end).execute(conn).await;
     match begun.and(ended) {
