@@ -16,6 +16,8 @@ mod shutdown;
 pub mod telemetry;
 pub mod tls;
 
+use std::cell::RefCell;
+
 pub use network::Network;
 pub use redacted::Redacted;
 pub use seldom::Seldom;
@@ -30,15 +32,32 @@ pub fn unix_millis() -> i64 {
 /// Bytes in lower-case hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
     let digit = |half: u8| char::from(b"0123456789abcdef"[usize::from(half & 15)]);
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(*byte)]).collect()
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        text.push(digit(byte >> 4));
+        text.push(digit(*byte));
+    }
+    text
 }
 
-/// A random number from the system's generator, for tags, branches and tokens.
+/// A random number from the system's generator, for tags, branches and tokens. A thread draws some at once: to ask costs more than to
+/// answer.
 pub fn random() -> u64 {
-    let mut bytes = [0; 8];
-    match aws_lc_rs::rand::fill(&mut bytes) {
-        Ok(()) => u64::from_ne_bytes(bytes),
-        // The library fails only where no process could run; an address and the clock still differ between calls.
-        Err(_) => unix_millis() as u64 ^ (&raw const bytes as u64),
+    thread_local! {
+        static DRAWN: RefCell<Vec<[u8; 8]>> = const { RefCell::new(Vec::new()) };
     }
+    let drawn = DRAWN.with_borrow_mut(|drawn| {
+        if drawn.is_empty() {
+            drawn.resize(AT_ONCE, [0; 8]);
+            if aws_lc_rs::rand::fill(drawn.as_flattened_mut()).is_err() {
+                drawn.clear();
+            }
+        }
+        drawn.pop()
+    });
+    // The library fails only where no process could run; an address and the clock still differ between calls.
+    drawn.map_or_else(|| unix_millis() as u64 ^ (&raw const drawn as u64), u64::from_ne_bytes)
 }
+
+/// Random numbers that a thread draws at once.
+const AT_ONCE: usize = 32;

@@ -62,9 +62,16 @@ impl FlowTokens {
 
     /// The token of a flow in a dialog.
     pub(crate) fn token(&self, flow: &Flow, reach: Followed, ahead: u32, call_id: &str) -> String {
-        let count = if ahead == 0 { String::new() } else { format!("-c{ahead}") };
-        let name = [name(flow).as_str(), &count, reach.mark()].concat();
-        format!("{name}-{}", self.mac(&name, call_id))
+        let mut token = name(flow);
+        if ahead != 0 {
+            token.push_str("-c");
+            token.push_str(&ahead.to_string());
+        }
+        token.push_str(reach.mark());
+        let mac = self.mac(&token, call_id);
+        token.push('-');
+        token.push_str(&mac);
+        token
     }
 
     /// What a token names, if we made it for this dialog.
@@ -107,12 +114,28 @@ pub(crate) fn name(flow: &Flow) -> String {
         Transport::Wss => 'x',
         Transport::InProcess => 'p',
     };
-    let ip = match flow.remote.ip().to_canonical() {
-        IpAddr::V4(ip) => format!("{:08x}", u32::from(ip)),
-        IpAddr::V6(ip) => format!("{:032x}", u128::from(ip)),
-    };
-    format!("{letter}{:x}-{ip}-{}", flow.id, flow.remote.port())
+    let mut name = String::with_capacity(LONGEST);
+    name.push(letter);
+    put_hex(&mut name, flow.id);
+    name.push('-');
+    match flow.remote.ip().to_canonical() {
+        IpAddr::V4(ip) => name.push_str(&hex(&ip.octets())),
+        IpAddr::V6(ip) => name.push_str(&hex(&ip.octets())),
+    }
+    name.push('-');
+    name.push_str(&flow.remote.port().to_string());
+    name
 }
+
+/// Appends a number in hexadecimal, without zeroes before it.
+fn put_hex(out: &mut String, number: u64) {
+    let digits = hex(&number.to_be_bytes());
+    let zeroes = digits.bytes().take(digits.len() - 1).take_while(|digit| *digit == b'0').count();
+    out.push_str(&digits[zeroes..]);
+}
+
+/// Bytes of a token of an IPv4 address.
+const LONGEST: usize = 64;
 
 /// The open flow that a name in words stands for. An id that is another peer's by now names nothing.
 pub(crate) fn parse(name: &str, endpoint: &Endpoint) -> Option<Flow> {
@@ -168,6 +191,19 @@ mod tests {
             let token = tokens.token(&flow(), reach, count, "call");
             assert_eq!(ahead(token.rsplit_once('-').unwrap().0), count, "{token}");
         }
+    }
+
+    #[test]
+    fn a_flow_is_named_in_hexadecimal() {
+        let remote = ([192, 0, 2, 1], 5060).into();
+        let of = |id| name(&Flow { id, ..flow() });
+        assert_eq!(
+            (of(7), of(0), of(0xab0)),
+            ("s7-c0000201-5060".to_owned(), "s0-c0000201-5060".to_owned(), "sab0-c0000201-5060".to_owned())
+        );
+        let v6 = Flow { remote: "[2001:db8::1]:9".parse().unwrap(), ..flow() };
+        assert_eq!(name(&v6), "s7-20010db8000000000000000000000001-9");
+        assert_eq!(self::remote(&of(0xab0)), Some((Transport::Tls, 0xab0, remote)));
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub(crate) async fn route(
     request: &Message,
     came: &Flow,
     tokens: &[String],
-) -> Result<Route, Box<Message>> {
+) -> Result<Box<Route>, Box<Message>> {
     let endpoint = server.endpoint();
     let read = |token: &String| server.tokens.read(token, request.call_id(), endpoint);
     // The last of our entries is the one that faces the other side.
@@ -46,7 +46,7 @@ pub(crate) async fn route(
         && let Some(uri) = &uri
         && let Some(route) = push::dialog(server, uri).await
     {
-        return Ok(Route { is_anonymous, ..route });
+        return Ok(Box::new(Route { is_anonymous, ..route }));
     }
     let remembered = || server.dialogs.other_side(request).filter(|flow| endpoint.is_open(flow));
     let hosted = || uri.as_ref().and_then(|uri| server.hosted(uri.host));
@@ -113,7 +113,8 @@ pub(crate) async fn route(
         false => None,
     };
     let ahead_of_invite = ahead.of_invite;
-    Ok(Route { groups, caller, sender, is_anonymous, astray, ahead_of_invite, ..Route::default() })
+    let route = Route { groups, caller, sender, is_anonymous, astray, ahead_of_invite, ..Route::default() };
+    Ok(Box::new(route))
 }
 
 /// Whether a REFER asks for a call to a number, or into another domain.

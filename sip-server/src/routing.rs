@@ -35,10 +35,6 @@ use crate::trust::{is_trusted_peer, vouched_caller};
 use crate::voicemail;
 
 /// What becomes of a request.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "most requests are forwarded: a box would be one more allocation for each"
-)]
 pub(crate) enum Decision {
     /// It is answered here.
     Answer(Box<Message>),
@@ -47,10 +43,10 @@ pub(crate) enum Decision {
     /// It subscribes to what is bound to an AOR of ours; who proved to have sent it, if anybody.
     Subscribe(Option<Identity>),
     /// It is forwarded.
-    Forward(Route),
+    Forward(Box<Route>),
 }
 
-/// Where a request is forwarded, and what is known of it.
+/// Where a request is forwarded, and what is known of it: much, so that it is made where it stays.
 #[derive(Default)]
 pub(crate) struct Route {
     /// The name of the call that it begins or is in, among calls that are up: its Call-ID, unless another has that.
@@ -170,7 +166,7 @@ async fn route(server: &Server, request: &mut Message, flow: &Flow) -> Result<De
     }
     if let Some(trunk) = server.trunks.source(flow, server.endpoint()) {
         return match Box::pin(from_trunk(server, request, &uri, trunk)).await {
-            Ok(route) => Ok(Decision::Forward(route)),
+            Ok(route) => Ok(Decision::Forward(Box::new(route))),
             Err(answer) => {
                 let whose = Route { from_trunk: Some(Arc::clone(trunk)), ..Route::default() };
                 Box::pin(note_refused(server, request, &uri, whose, answer.status())).await;
@@ -188,7 +184,7 @@ async fn route(server: &Server, request: &mut Message, flow: &Flow) -> Result<De
     }
     if let Some(mailbox) = voicemail::own(server, request, caller.as_ref()).await {
         let route = Route { groups: vec![vec![mailbox]], caller, is_trusted: true, ..Route::default() };
-        return Ok(Decision::Forward(route));
+        return Ok(Decision::Forward(Box::new(route)));
     }
     refuse_chat(server, request, &uri, caller.as_ref()).await?;
     match find(server, request, &uri, flow, (&mut caller, asserted)).await {
@@ -297,7 +293,7 @@ async fn find(
     uri: &Uri<'_>,
     flow: &Flow,
     (caller, asserted): (&mut Option<Identity>, Option<AccountCard>),
-) -> Result<Route, Box<Message>> {
+) -> Result<Box<Route>, Box<Message>> {
     let is_trusted = caller.is_some() || flow.transport == Transport::InProcess;
     let mut mailbox = None;
     // Who asked for many names hears of nobody any more whether they are here or away; who is here is called.
@@ -399,8 +395,13 @@ async fn find(
         None => None,
     };
     let Found { groups, asleep, callee, device, outside } = found;
-    let at = Route { groups, asleep, callee, device, outside, mailbox, ..Route::default() };
-    Ok(Route {
+    Ok(Box::new(Route {
+        groups,
+        asleep,
+        callee,
+        device,
+        outside,
+        mailbox,
         caller: caller.take(),
         vouched,
         asker,
@@ -408,8 +409,8 @@ async fn find(
         verstat,
         is_anonymous,
         is_trusted,
-        ..at
-    })
+        ..Route::default()
+    }))
 }
 
 /// Who gives no name may be of ours, and is asked before they are refused where strangers may not go (RFC 3323 §4.2).

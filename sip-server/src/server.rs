@@ -408,7 +408,8 @@ impl Application for Face {
 
     fn ack(&self, ack: Message, flow: Flow) {
         let server = Arc::clone(&self.0);
-        self.0.shutdown.spawn(async move { forward_ack(&server, ack, flow).await });
+        // In a box, as a request is.
+        self.0.shutdown.spawn(Box::pin(async move { forward_ack(&server, ack, flow).await }));
     }
 
     fn flow_lost(&self, flow: Flow) {
@@ -439,13 +440,16 @@ fn is_begun(server: &Server, request: &Message) -> bool {
         && (server.dialogs.other_side(request).is_some() || request.elements(Name::Route).any(has_token))
 }
 
-async fn serve(server: Arc<Server>, incoming: Incoming) {
+async fn serve(server: Arc<Server>, mut incoming: Incoming) {
     server.wait_for_endpoint().await;
     server.metrics.request(incoming.request.method(), incoming.flow.transport);
-    let incoming = match reg_event::within(&server, incoming).await {
-        Ok(()) => return,
-        Err(incoming) => *incoming,
-    };
+    if let Some(inbox) = reg_event::within(&server, &incoming.request) {
+        match inbox.send(incoming).await {
+            Ok(()) => return,
+            // A subscription that ends at this moment is unknown.
+            Err(unsent) => incoming = unsent.0,
+        }
+    }
     let Incoming { mut request, flow, server: handle } = incoming;
     let is_invite = request.method() == "INVITE";
     let decision = tokio::select! {

@@ -53,7 +53,7 @@ pub(crate) struct Forwarding<'a> {
     pub(super) request: Message,
     pub(super) flow: sip_endpoint::Flow,
     pub(super) handle: ServerHandle,
-    pub(super) route: Route,
+    pub(super) route: Box<Route>,
     pub(super) context: ResponseContext,
     /// What the caller wants of it, if it begins something.
     pub(super) wishes: Option<Box<Wishes>>,
@@ -107,7 +107,7 @@ pub(crate) async fn forward(
     request: Message,
     flow: sip_endpoint::Flow,
     handle: ServerHandle,
-    mut route: Route,
+    mut route: Box<Route>,
 ) {
     let breadth = match sip_core::proxy::breadth(&request) {
         Ok(breadth) => breadth,

@@ -76,17 +76,10 @@ pub(crate) async fn subscribe(
     }
 }
 
-/// Takes a SUBSCRIBE inside the dialog of a subscription; hands back what is in none.
-pub(crate) async fn within(server: &Server, incoming: Incoming) -> Result<(), Box<Incoming>> {
-    let request = &incoming.request;
-    let tag = request.to_tag().filter(|_| request.method() == "SUBSCRIBE");
-    let key = tag.map(|tag| key(tag, request.call_id()));
-    let inbox = key.and_then(|key| server.subscriptions.by_dialog.get(&key).map(|inbox| inbox.clone()));
-    match inbox {
-        // A subscription that ends at this moment is unknown.
-        Some(inbox) => inbox.send(incoming).await.map_err(|unsent| Box::new(unsent.0)),
-        None => Err(Box::new(incoming)),
-    }
+/// The subscription that a SUBSCRIBE inside its dialog is for.
+pub(crate) fn within(server: &Server, request: &Message) -> Option<mpsc::Sender<Incoming>> {
+    let tag = request.to_tag().filter(|_| request.method() == "SUBSCRIBE")?;
+    server.subscriptions.by_dialog.get(&key(tag, request.call_id())).map(|inbox| inbox.clone())
 }
 
 type Begun = (Message, Option<(Watch, mpsc::Receiver<Incoming>)>);
