@@ -64,6 +64,19 @@ impl AccountId {
     }
 }
 
+/// The name of a call whose Call-ID another had before it, whose caller has another tag (RFC 3261 §12).
+pub fn second_call(call_id: &str, from_tag: &str) -> String {
+    format!("{call_id}{FROM_TAG}{from_tag}")
+}
+
+/// The Call-ID of the call that has this name.
+pub fn call_id_of(name: &str) -> &str {
+    name.split_once(FROM_TAG).map_or(name, |(call_id, _)| call_id)
+}
+
+/// No Call-ID has a semicolon (§25.1).
+const FROM_TAG: &str = ";from-tag=";
+
 impl Correlation {
     /// The activity of one SIP call, conference leg or registration, by its Call-ID.
     pub fn of_call(call_id: &str) -> Self {

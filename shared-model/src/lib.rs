@@ -38,7 +38,7 @@ pub use fact::{
     UnboundWhy,
 };
 pub use groups::{Groups, Member};
-pub use ids::{AccountId, Correlation};
+pub use ids::{AccountId, Correlation, call_id_of, second_call};
 pub use moderation::{Deed, Moderation, ModerationError};
 pub use notice::Notices;
 pub use own_chat::{

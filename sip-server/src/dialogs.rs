@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use serde::{Deserialize, Serialize};
-use shared_model::Aor;
+use shared_model::{Aor, second_call as second};
 use sip_core::Message;
 use sip_core::header::Params;
 use sip_endpoint::Flow;
@@ -329,11 +329,6 @@ impl Call {
             _ => None,
         }
     }
-}
-
-/// The name of a call whose Call-ID another had before it.
-fn second(call_id: &str, tag: &str) -> String {
-    format!("{call_id};from-tag={tag}")
 }
 
 /// A dialog by all of its names (§12), whichever side says them.

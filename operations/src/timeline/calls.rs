@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use shared_model::AccountId;
+use shared_model::{AccountId, CallOutcome};
 
 /// Calls by their Call-ID.
 #[derive(Default)]
@@ -19,7 +19,10 @@ pub(super) struct Calls {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Call {
     pub(super) from: Option<AccountId>,
-    pub(super) to: Option<AccountId>,
+    /// More than one if somebody before us forked it to several of ours.
+    pub(super) to: Vec<AccountId>,
+    /// INVITEs of it that nobody answered yet.
+    pub(super) open: u32,
     /// The side that is not, as entries are found by it.
     pub(super) stranger: Option<String>,
     pub(super) has_rung: bool,
@@ -28,17 +31,47 @@ pub(super) struct Call {
 
 impl Call {
     /// Both sides; one who calls themself once.
-    pub(super) fn sides(&self) -> impl Iterator<Item = AccountId> + use<> {
-        self.from.into_iter().chain(self.to.filter(|to| Some(*to) != self.from))
+    pub(super) fn sides(&self) -> impl Iterator<Item = AccountId> {
+        self.from.into_iter().chain(self.to.iter().copied().filter(|to| Some(*to) != self.from))
+    }
+
+    /// Another INVITE of it goes to somebody. Whether they are a side that was not known.
+    pub(super) fn reaches(&mut self, to: Option<AccountId>) -> bool {
+        self.open += 1;
+        let new = to.filter(|to| self.to.len() < MOST_CALLED && self.sides().all(|side| side != *to));
+        self.to.extend(new);
+        new.is_some()
+    }
+
+    /// How it ended, in words.
+    pub(super) fn ending(&self, outcome: CallOutcome) -> (&'static str, String) {
+        let rung = if self.has_rung { "after it rang" } else { "before it rang" };
+        match outcome {
+            CallOutcome::Completed if self.is_answered => ("call_ended", "it is over: hung up".to_owned()),
+            CallOutcome::Completed => ("call_ended", "it is over".to_owned()),
+            CallOutcome::Cancelled => ("call_cancelled", format!("the caller gave up {rung} (487)")),
+            CallOutcome::NoAnswer => ("call_missed", format!("nobody answered, {rung} (408)")),
+            CallOutcome::Refused(status) => {
+                let meaning = match status {
+                    404 => "nobody has that address",
+                    403 => "it is not allowed",
+                    480 => "no device of theirs is registered, or none wants it",
+                    486 | 600 => "busy",
+                    488 | 606 => "no sound that both sides know",
+                    502..=504 => "the way there is broken",
+                    603 => "declined",
+                    607 => "not wanted",
+                    _ => "refused",
+                };
+                ("call_refused", format!("{meaning} ({status})"))
+            }
+        }
     }
 }
 
 impl Calls {
-    /// A call begins. Whether it was not known: an INVITE may come again, or spiral.
-    pub(super) fn begin(&mut self, call_id: &str, call: Call) -> bool {
-        if self.live.contains_key(call_id) {
-            return false;
-        }
+    /// A call begins that is not known.
+    pub(super) fn begin(&mut self, call_id: &str, call: Call) {
         self.next += 1;
         self.live.insert(call_id.to_owned(), (self.next, call));
         self.order.push_back((self.next, call_id.to_owned()));
@@ -48,7 +81,6 @@ impl Calls {
                 self.live.remove(&oldest);
             }
         }
-        true
     }
 
     /// A call that is under way.
@@ -64,6 +96,8 @@ impl Calls {
 
 /// Calls under way that are followed.
 const MOST: usize = 50_000;
+/// Callees of one call.
+const MOST_CALLED: usize = 16;
 
 #[cfg(test)]
 mod tests {
@@ -73,9 +107,8 @@ mod tests {
     fn the_oldest_gives_its_place() {
         let mut calls = Calls::default();
         for n in 0..=MOST {
-            assert!(calls.begin(&n.to_string(), Call::default()));
+            calls.begin(&n.to_string(), Call::default());
         }
-        assert!(!calls.begin("7", Call::default()), "it is known");
         assert_eq!(calls.live.len(), MOST);
         assert_eq!(calls.get("0"), None);
         for n in 0..10 * MOST {

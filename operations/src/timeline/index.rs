@@ -14,7 +14,7 @@
 
 use std::net::IpAddr;
 
-use shared_model::{Correlation, RoomAddress, number_in, without_scheme};
+use shared_model::{Correlation, RoomAddress, call_id_of, number_in, without_scheme};
 
 use super::entry::{Entry, KIND};
 
@@ -68,9 +68,11 @@ pub(super) fn rows(entry: &Entry, stored: &shared_store::Entry) -> Vec<shared_st
     let what = &entry.what;
     let is_own = entry.account.is_some_and(|account| Correlation::of_account(account) == what.correlation);
     let activity = (!is_own && what.correlation != Correlation(0)).then_some(what.correlation);
+    // Of two calls that have one Call-ID, the second has a name of its own, and is found by what both have.
+    let call = what.call_id.as_deref().map(call_id_of).map(Correlation::of_call);
     let room = what.room.as_ref().and_then(|room| room.parse().ok()).map(|room| Correlation::of_room(&room));
     let from = what.from.map(|from| from.to_string());
-    let activities = activity.into_iter().chain(room).map(Key::Activity);
+    let activities = activity.into_iter().chain(call).chain(room).map(Key::Activity);
     let mut keys: Vec<Key> =
         activities.chain(from.into_iter().chain(strangers(entry)).map(Key::Who)).collect();
     keys.dedup();

@@ -134,12 +134,22 @@ impl Words {
                     (_, None) => Some(index::who(&to_uri)),
                     _ => None,
                 };
-                let call = Call { from, to, stranger: stranger.clone(), ..Call::default() };
-                if (from.is_none() && to.is_none()) || !self.calls.begin(&call_id, call) {
+                // An INVITE that is known comes again, spirals, or was forked by somebody before us.
+                let (is_known, is_news) = match self.calls.get(&call_id) {
+                    Some(known) => (true, known.reaches(to)),
+                    None => (false, from.is_some() || to.is_some()),
+                };
+                if !is_news {
                     return Vec::new();
                 }
+                if !is_known {
+                    let mut call = Call { from, stranger: stranger.clone(), ..Call::default() };
+                    call.reaches(to);
+                    self.calls.begin(&call_id, call);
+                }
                 let as_whom = if is_anonymous { ", anonymously" } else { "" };
-                let calls = from.map(|from| (from, format!("calls {to_uri}{as_whom}")));
+                let caller = from.filter(|_| !is_known);
+                let calls = caller.map(|from| (from, format!("calls {to_uri}{as_whom}")));
                 let is_called = to.filter(|to| Some(*to) != from).map(|to| {
                     let by = match (is_anonymous, from) {
                         (true, _) => "somebody who stays anonymous",
@@ -162,6 +172,7 @@ impl Words {
             }
             CallEvent::Answered { call_id, has_video } => {
                 let Some(call) = self.calls.get(&call_id) else { return Vec::new() };
+                call.open = call.open.saturating_sub(1);
                 if std::mem::replace(&mut call.is_answered, true) {
                     return Vec::new();
                 }
@@ -169,13 +180,21 @@ impl Words {
                 both(call, || sip(at, "call_answered", text, &call_id))
             }
             CallEvent::Ended { call_id, outcome, reason } => {
+                if let Some(call) = self.calls.get(&call_id).filter(|_| outcome != CallOutcome::Completed) {
+                    // Another INVITE of it may be answered yet, or was.
+                    call.open = call.open.saturating_sub(1);
+                    if call.open > 0 || call.is_answered {
+                        return Vec::new();
+                    }
+                }
                 let Some(call) = self.calls.end(&call_id) else { return Vec::new() };
-                let (event, text) = ending(&call, outcome);
+                let (event, text) = call.ending(outcome);
                 let said = reason.map_or_else(String::new, |reason| format!(" ({reason})"));
                 both(&call, || sip(at, event, format!("{text}{said}"), &call_id))
             }
             CallEvent::ToldInChat { call_id, caller, callee, text } => {
-                let call = Call { from: Some(caller), to: callee, ..Call::default() };
+                let to = callee.into_iter().collect();
+                let call = Call { from: Some(caller), to, ..Call::default() };
                 both(&call, || {
                     What::new(at, Protocol::Xmpp, "call_told", format!("the chat says: {text}"))
                         .of_call(&call_id)
@@ -192,30 +211,6 @@ fn both(call: &Call, what: impl Fn() -> What) -> Vec<Draft> {
 
 fn sip(at: Correlation, event: &'static str, text: impl Into<String>, call_id: &str) -> What {
     What::new(at, Protocol::Sip, event, text).of_call(call_id)
-}
-
-fn ending(call: &Call, outcome: CallOutcome) -> (&'static str, String) {
-    let rung = if call.has_rung { "after it rang" } else { "before it rang" };
-    match outcome {
-        CallOutcome::Completed if call.is_answered => ("call_ended", "it is over: hung up".to_owned()),
-        CallOutcome::Completed => ("call_ended", "it is over".to_owned()),
-        CallOutcome::Cancelled => ("call_cancelled", format!("the caller gave up {rung} (487)")),
-        CallOutcome::NoAnswer => ("call_missed", format!("nobody answered, {rung} (408)")),
-        CallOutcome::Refused(status) => {
-            let meaning = match status {
-                404 => "nobody has that address",
-                403 => "it is not allowed",
-                480 => "no device of theirs is registered, or none wants it",
-                486 | 600 => "busy",
-                488 | 606 => "no sound that both sides know",
-                502..=504 => "the way there is broken",
-                603 => "declined",
-                607 => "not wanted",
-                _ => "refused",
-            };
-            ("call_refused", format!("{meaning} ({status})"))
-        }
-    }
 }
 
 fn account(at: Correlation, event: &AccountEvent) -> Option<Draft> {
@@ -492,7 +487,6 @@ mod tests {
         let begun = said(&mut words, attempted(Some(1), false));
         assert_eq!(begun[0], ("1".into(), "call_begun: calls sip:bob@x".into()));
         assert!(begun[1].1.starts_with("call_begun: is called as sip:bob@x by an account"), "{begun:?}");
-        assert!(said(&mut words, attempted(Some(1), false)).is_empty(), "it is known");
         assert_eq!(said(&mut words, CallEvent::Ringing { call_id: "c".into() }).len(), 2);
         let end = CallEvent::Ended {
             call_id: "c".into(),
@@ -502,6 +496,31 @@ mod tests {
         let ended = said(&mut words, end.clone());
         assert_eq!(ended[1], ("2".into(), "call_refused: busy (486) (SIP;cause=486)".into()));
         assert!(said(&mut words, end).is_empty());
+    }
+
+    /// RFC 3261 §16.6, §8.2.2.2: a proxy before us may fork one INVITE to two of ours.
+    #[test]
+    fn each_to_whom_a_call_was_forked_sees_it_and_it_ends_with_the_last() {
+        let mut words = Words::new(Instant::now());
+        let fork = |to: u128| match attempted(None, false) {
+            CallEvent::Attempted { call_id, from, from_uri, is_anonymous, to_uri, .. } => {
+                let to = Some(AccountId(to));
+                CallEvent::Attempted { call_id, from, from_uri, is_anonymous, to, to_uri }
+            }
+            other => other,
+        };
+        let ended = |outcome| CallEvent::Ended { call_id: "c".into(), outcome, reason: None };
+        for to in [2, 3] {
+            let begun = said(&mut words, fork(to));
+            assert_eq!(begun.iter().map(|(whom, _)| whom.as_str()).collect::<Vec<_>>(), [to.to_string()]);
+        }
+        assert!(said(&mut words, fork(3)).is_empty(), "it spirals");
+        assert!(said(&mut words, ended(CallOutcome::Refused(486))).is_empty());
+        assert!(said(&mut words, ended(CallOutcome::Refused(486))).is_empty());
+        let answered = CallEvent::Answered { call_id: "c".into(), has_video: false };
+        assert_eq!(said(&mut words, answered).len(), 2);
+        assert!(said(&mut words, ended(CallOutcome::Cancelled)).is_empty(), "the other one");
+        assert_eq!(said(&mut words, ended(CallOutcome::Completed)).len(), 2);
     }
 
     #[test]

@@ -80,6 +80,32 @@ async fn a_room_is_in_the_timeline_of_the_account_whose_jid_it_says() {
     house.tell(at, ConferenceEvent::RecordingChanged { room, is_recorded: true });
 }
 
+/// RFC 3261 §12: who uses a Call-ID again has another tag.
+#[tokio::test]
+async fn both_calls_of_one_call_id_are_found_by_it() {
+    let house = House::new(Config::default()).await;
+    let names = ["known".to_owned(), shared_model::second_call("known", "t2")];
+    for call_id in &names {
+        let call_id = call_id.clone();
+        let attempted = CallEvent::Attempted {
+            call_id: call_id.clone(),
+            from: Some(house.alice),
+            from_uri: "sip:alice@example.org".to_owned(),
+            is_anonymous: false,
+            to: Some(house.bob),
+            to_uri: "sip:bob@example.org".to_owned(),
+        };
+        house.tell(Correlation::of_call(&call_id), attempted);
+    }
+    for account in [house.alice, house.bob] {
+        house.until(account, |entries| entries.len() == 2).await;
+    }
+    let found = house.trace.about("known", None).await.unwrap().entries;
+    assert_eq!(events(&found), ["call_begun"; 4]);
+    let second = house.trace.about(&names[1], None).await.unwrap().entries;
+    assert!(second.len() == 2 && second.iter().all(|it| it.what.call_id.as_ref() == Some(&names[1])));
+}
+
 #[tokio::test]
 async fn what_happened_is_found_by_call_room_address_and_stranger() {
     let house = House::new(Config::default()).await;
