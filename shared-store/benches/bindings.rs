@@ -81,6 +81,7 @@ fn registration(n: usize) -> BindingUpdate {
         user_agent: "Linphone/5.2.5 (Debian GNU/Linux 12, Qt 5.15.8) LinphoneCore/5.3.0".to_owned(),
         updated: 1,
         by: BoundBy::Password,
+        name: String::new(),
     };
     BindingUpdate {
         call_id: format!("{n:032x}"),

@@ -65,6 +65,9 @@ pub struct Binding {
     /// What proved the REGISTER.
     #[serde(default)]
     pub by: BoundBy,
+    /// The display name of the contact, without its quotes; usually empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
 }
 
 /// What proved the REGISTER of a binding, which ends with it.

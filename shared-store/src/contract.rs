@@ -387,6 +387,7 @@ pub(crate) fn binding(aor: &Aor, key: &str, expires: i64) -> Binding {
         user_agent: "phone".to_owned(),
         updated: 0,
         by: BoundBy::Device("desk".to_owned()),
+        name: "Desk \u{f6}".to_owned(),
     }
 }
 

@@ -142,6 +142,7 @@ pub(crate) mod tests {
             user_agent: String::new(),
             updated: 0,
             by: BoundBy::Password,
+            name: String::new(),
         }
     }
 

@@ -6,7 +6,7 @@ use crate::{features, push, reg_event, registrar, stir, trunks};
 
 /// Every document, with how much of it is there.
 pub const SPECS: &[Spec] = &[
-    Spec::rfc(3261).note("registrar, stateful forking proxy, UAS core; no S/MIME, redirects passed back"),
+    Spec::rfc(3261).note("registrar, stateful forking proxy, UAS core; redirects followed or passed; no S/MIME"),
     Spec::rfc(3262).note("PRACKs pass along the dialog, a relay takes their offers and answers; RAck counts what a trunk asked for twice (§7.2)"),
     Spec::rfc(3263).note("NAPTR, SRV, A and AAAA; the next target on 503, silence and refusal; no SCTP"),
     Spec::rfc(3264).note("audio of the focus"),

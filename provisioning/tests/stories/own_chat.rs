@@ -182,6 +182,7 @@ async fn people_end_chat_sessions_and_registrations_of_their_own() {
         user_agent: "Desk <b>phone</b>".to_owned(),
         updated: now,
         by: shared_store::BoundBy::Password,
+        name: String::new(),
     };
     let (call_id, set) = ("c".to_owned(), vec![binding]);
     let update = BindingUpdate { call_id, cseq: 1, set, limit: 9, ..BindingUpdate::default() };

@@ -1,9 +1,9 @@
 //! A binding as the file and the memory hold it: a version, the expiry, then the other fields, all but the AOR.
 //!
 //! ```text
-//! | version u8 = 3 | expires i64, little-endian | fields (postcard) | what proved it (postcard) |
+//! | version u8 = 3 | expires i64, little-endian | fields (postcard) | what proved it (postcard) | display name |
 //! ```
-//! Version 2 ends with the fields. Older files hold JSON, which begins with a brace; it is read, and written anew when the binding is refreshed.
+//! The display name is what is left; older releases pass it over. Version 2 ends with the fields. Older files hold JSON, which begins with a brace; it is read, and written anew when the binding is refreshed.
 
 use serde::{Deserialize, Serialize};
 use shared_model::{AccountId, Aor};
@@ -53,8 +53,9 @@ pub(super) fn pack(binding: &Binding) -> Result<Box<[u8]>, StoreError> {
     let mut body = Vec::with_capacity(USUAL_SIZE);
     body.push(VERSION);
     body.extend_from_slice(&binding.expires.to_le_bytes());
-    let body = postcard::to_extend(&(fields, &binding.by), body)
+    let mut body = postcard::to_extend(&(fields, &binding.by), body)
         .map_err(|error| StoreError::Backend(error.to_string()))?;
+    body.extend_from_slice(binding.name.as_bytes());
     Ok(body.into_boxed_slice())
 }
 
@@ -68,10 +69,11 @@ pub(super) fn unpack(aor: &Aor, body: &[u8]) -> Result<Binding, StoreError> {
     let damaged = |_| StoreError::Backend("a stored binding is damaged".to_owned());
     let (_, fields) = rest.split_at_checked(8).ok_or(()).map_err(damaged)?;
     let (fields, proof) = postcard::take_from_bytes::<Fields<'_>>(fields).map_err(|_| ()).map_err(damaged)?;
-    let by = match version {
-        WITHOUT_PROOF => BoundBy::Unsaid,
-        _ => postcard::from_bytes(proof).map_err(|_| ()).map_err(damaged)?,
+    let (by, name) = match version {
+        WITHOUT_PROOF => (BoundBy::Unsaid, &[][..]),
+        _ => postcard::take_from_bytes(proof).map_err(|_| ()).map_err(damaged)?,
     };
+    let name = std::str::from_utf8(name).map_err(|_| ()).map_err(damaged)?;
     let key = if fields.key.is_empty() { fields.contact } else { fields.key };
     Ok(Binding {
         account: AccountId(fields.account),
@@ -92,6 +94,7 @@ pub(super) fn unpack(aor: &Aor, body: &[u8]) -> Result<Binding, StoreError> {
         user_agent: fields.user_agent.to_owned(),
         updated: fields.updated,
         by,
+        name: name.to_owned(),
     })
 }
 

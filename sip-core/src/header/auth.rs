@@ -35,9 +35,12 @@ impl<'a> AuthParams<'a> {
 }
 
 fn unescape(value: &str) -> Cow<'_, str> {
-    let Some(inner) = value.strip_prefix('"').and_then(|value| value.strip_suffix('"')) else {
-        return Cow::Borrowed(value);
-    };
+    let inner = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
+    inner.map_or(Cow::Borrowed(value), unescape_quoted)
+}
+
+/// What stands in quotes, as it is meant (§25.1, `quoted-pair`).
+pub(super) fn unescape_quoted(inner: &str) -> Cow<'_, str> {
     if memchr::memchr(b'\\', inner.as_bytes()).is_none() {
         return Cow::Borrowed(inner);
     }

@@ -1,5 +1,7 @@
 //! `name-addr` and `addr-spec` with parameters — RFC 3261 §20.10, §25.1: From, To, Contact, Route, Call-Info.
 
+use std::borrow::Cow;
+
 use super::Params;
 use crate::cut;
 
@@ -35,6 +37,11 @@ impl<'a> NameAddr<'a> {
             }
             _ => Self::bare(text),
         }
+    }
+
+    /// The display name as people read it: without the backslashes that quoting wants.
+    pub fn display_name(&self) -> Cow<'a, str> {
+        super::auth::unescape_quoted(self.display)
     }
 
     fn bracketed(display: &'a str, rest: &'a str) -> Option<Self> {
@@ -85,6 +92,7 @@ mod tests {
     fn reads_every_form() {
         let quoted = NameAddr::parse(r#""Bob \"<x>" <sip:b@x;transport=tcp>;tag=1"#).unwrap();
         assert_eq!((quoted.display, quoted.uri), (r#"Bob \"<x>"#, "sip:b@x;transport=tcp"));
+        assert_eq!(quoted.display_name(), "Bob \"<x>");
         assert_eq!(quoted.params.value("tag"), Some("1"));
         let bare = NameAddr::parse("sip:b@x;tag=2").unwrap();
         assert_eq!((bare.uri, bare.params.value("tag")), ("sip:b@x", Some("2")));

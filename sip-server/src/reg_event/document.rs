@@ -108,6 +108,9 @@ fn print(out: &mut String, id: u64, binding: &Binding, event: Event, now: i64) {
         binding.cseq,
         escape(without_push(&binding.contact)),
     );
+    if !binding.name.is_empty() {
+        let _ = write!(out, "<display-name>{}</display-name>", escape(in_xml(&binding.name)));
+    }
     let parameters = format!(";{}", binding.parameters);
     for (name, value) in Params(&parameters).iter() {
         // A value that has no place in a token stood in quotes, and stands so here (RFC 5628 §5).
@@ -121,6 +124,11 @@ fn print(out: &mut String, id: u64, binding: &Binding, event: Event, now: i64) {
     out.push_str("</contact>");
 }
 
+/// Without what no document of XML 1.0 has (§2.2), whatever stands before it.
+fn in_xml(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control() && !matches!(c, '\u{fffe}' | '\u{ffff}')).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -130,6 +138,7 @@ mod tests {
         Binding {
             key: key.to_owned(),
             cseq,
+            name: "Desk & sofa\u{ffff}".to_owned(),
             q: 800,
             expires: 61_000,
             contact: "sip:alice@192.0.2.1;pn-provider=fcm;pn-prid=1;x=<&>".replace(['<', '>'], ""),
@@ -146,7 +155,7 @@ mod tests {
             "version=\"0\" state=\"full\"",
             "<registration aor=\"sip:alice@example.org\" id=\"r",
             " state=\"active\" event=\"registered\" expires=\"60\" q=\"0.800\" callid=\"call&amp;1\" cseq=\"3\">",
-            "<uri>sip:alice@192.0.2.1;x=&amp;</uri>",
+            "<uri>sip:alice@192.0.2.1;x=&amp;</uri><display-name>Desk &amp; sofa</display-name><unknown-param",
             "<unknown-param name=\"+sip.instance\">&quot;&lt;urn:uuid:00000000-0000-1000-8000-AABBCCDDEEFF&gt;&quot;<",
             "<unknown-param name=\"audio\"></unknown-param>",
             "<gr:pub-gruu uri=\"sip:alice@example.org;gr=urn:uuid:00000000-0000-1000-8000-AABBCCDDEEFF\"/>",

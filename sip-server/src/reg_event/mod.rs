@@ -26,8 +26,8 @@ use crate::server::Server;
 use watch::Watch;
 
 /// RFC 3680.
-pub(crate) const SPEC: Spec =
-    Spec::rfc(3680).note("for the owner; registered, refreshed, expired, unregistered");
+pub(crate) const SPEC: Spec = Spec::rfc(3680)
+    .note("for the owner; registered, refreshed, expired, unregistered; names that devices give themselves");
 /// RFC 5628.
 pub(crate) const GRUUS: Spec = Spec::rfc(5628).note("public GRUUs");
 /// RFC 6665.

@@ -75,7 +75,7 @@ pub(super) async fn read(
         instance,
         reg_id,
         parameters: parameters.join(";"),
-        path: request.elements(Name::Path).map(str::to_owned).collect(),
+        path: path(request).ok_or_else(|| refuse("Bad Path"))?,
         flow: flow_token::name(&way),
         received: (flow.transport != Transport::InProcess).then_some(flow.remote),
         call_id: request.call_id().to_owned(),
@@ -95,7 +95,17 @@ pub(super) async fn read(
             None if identity.how.is_password() => BoundBy::Password,
             None => BoundBy::Otherwise,
         },
+        name: contact.display_name().chars().filter(|c| !c.is_control()).take(LONGEST_NAME).collect(),
     })
+}
+
+/// The Path, topmost first: each hop stands in the Route of what goes there (RFC 3327 §5.3). None if that could not be.
+fn path(request: &Message) -> Option<Vec<String>> {
+    let is_sip = |hop: &str| {
+        let uri = NameAddr::parse(hop).and_then(|hop| Uri::parse(hop.uri));
+        uri.is_some_and(|uri| uri.is_sip() && !uri.host.is_empty())
+    };
+    request.elements(Name::Path).map(|hop| is_sip(hop).then(|| hop.to_owned())).collect()
 }
 
 /// Whether a contact is a room or an account of ours. Of another's devices nobody may dispose, and a device that writes our domain for
@@ -207,5 +217,7 @@ pub(super) fn is_same(one: &str, other: &str) -> bool {
 
 /// Seconds, for an Expires that cannot be read.
 const DEFAULT_EXPIRES: i64 = 3_600;
+/// Characters of a display name that are kept.
+const LONGEST_NAME: usize = 64;
 /// Characters of a User-Agent that are kept.
 const LONGEST_USER_AGENT: usize = 200;

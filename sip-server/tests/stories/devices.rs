@@ -62,6 +62,23 @@ async fn a_device_with_two_flows_rings_once_and_by_the_other_when_one_fails() {
     });
 }
 
+/// RFC 3327 §5.3: what is bound there goes into the Route of every call.
+#[tokio::test]
+async fn a_path_that_cannot_be_read_is_not_bound() {
+    let served = serve().await;
+    let bob = Phone::new("bob", &served).await;
+    for (path, status) in [
+        ("banana", 400),
+        ("<tel:+1>;lr", 400),
+        ("<sip:edge.example.org;lr>, <sip:>", 400),
+        ("<sip:p1.example.org;lr>, \"Edge\" <sips:p2.example.org;lr>;x=1", 200),
+    ] {
+        let mut request = register(&bob, "", "path");
+        request.push(Name::Path, path);
+        assert_eq!(bob.ask(request, PASSWORD).await.status(), status, "{path}");
+    }
+}
+
 #[tokio::test]
 async fn outbound_needs_a_first_hop_that_keeps_flows() {
     let served = serve().await;

@@ -187,6 +187,19 @@ async fn changes_that_come_soon_after_another_are_told_together() {
     assert!(before.elapsed() > interval / 2);
 }
 
+/// RFC 3680 §5.1: the name that a device gives itself.
+#[tokio::test]
+async fn who_watches_is_told_what_a_device_calls_itself() {
+    let served = serve_with(quick()).await;
+    let (watcher, desk) = (Phone::new("bob", &served).await, Phone::new("bob", &served).await);
+    begin(&watcher, &bob(), "3600").await;
+    let mut request = desk.request("REGISTER", &format!("sip:{DOMAIN}"), &desk.aor());
+    request.set(Name::Contact, &format!("\"B\u{f6}b \\\"at\\\" <desk>\" <{}>", desk.contact()));
+    assert_eq!(desk.ask(request, PASSWORD).await.status(), 200);
+    let named = "<display-name>B\u{f6}b &quot;at&quot; &lt;desk&gt;</display-name>";
+    has(&notified(&watcher).await, &[named]);
+}
+
 /// RFC 6665 §4.1.3, §4.4.1: who watches subscribes anew a little later.
 #[tokio::test]
 async fn who_watches_is_told_that_the_service_stops() {

@@ -49,6 +49,7 @@ async fn live(served: &Served) -> (Client, Client) {
         user_agent: String::new(),
         updated: now,
         by: BoundBy::Password,
+        name: String::new(),
     };
     let update =
         BindingUpdate { call_id: "r1".into(), cseq: 7, set: vec![binding], limit: 9, ..Default::default() };

@@ -55,6 +55,7 @@ impl<'a> Telephone<'a> {
             user_agent: String::new(),
             updated: now,
             by: shared_store::BoundBy::Password,
+            name: String::new(),
         };
         let call_id = binding.call_id.clone();
         let update =
