@@ -22,7 +22,7 @@ use crate::features::Destination;
 use crate::features::history_info::{Found, Station};
 use crate::location::{Branch, Way};
 use crate::sips;
-use crate::trunks::Trunk;
+use crate::trunks::{Trunk, wait_of};
 use crate::voicemail;
 use crate::wishes;
 
@@ -67,7 +67,10 @@ impl Forwarding<'_> {
                 let failed = Message::response(&self.request, 503, "Trunk Not Available");
                 return Some(Answer::Response(Box::new(failed)));
             }
-            status @ (408 | 503) => trunk.note_failed(format!("a call got {status}")),
+            status @ (408 | 503) => {
+                trunk.note_failed(format!("a call got {status}"));
+                wait_of(response).into_iter().for_each(|time| trunk.rest(time));
+            }
             _ => trunk.note_answered(),
         }
         if response.status() >= 300 {

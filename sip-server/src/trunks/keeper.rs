@@ -219,7 +219,7 @@ impl Keeper {
 }
 
 /// When whoever refused may be asked again (RFC 3261 §20.33): seconds, before a comment and parameters.
-fn wait_of(response: &Message) -> Option<Duration> {
+pub(crate) fn wait_of(response: &Message) -> Option<Duration> {
     let value = response.value(Name::RetryAfter)?.trim_start();
     let end = value.find(|c: char| !c.is_ascii_digit()).unwrap_or(value.len());
     value[..end].parse().ok().map(Duration::from_secs)

@@ -22,5 +22,5 @@ mod trunk;
 
 pub(crate) use config::KEYS;
 pub use config::{CallerId, TrunkConfig, Written};
-pub(crate) use keeper::{keep, look_up};
+pub(crate) use keeper::{keep, look_up, wait_of};
 pub(crate) use trunk::{Trunk, Trunks};

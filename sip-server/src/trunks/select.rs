@@ -1,6 +1,6 @@
 //! Which trunks take a number, and in which order — RFC 2782 (weights).
 //!
-//! In    what was dialled, the trunks, random numbers. Out trunks: those that are up first, then those of the longest
+//! In    what was dialled, the trunks, random numbers. Out trunks: those that are up and want no rest first, then those of the longest
 //! prefix, then by priority, and among equals by weight.
 
 use std::cmp::Reverse;
@@ -23,7 +23,7 @@ pub(crate) fn order(
             // Sorting by -ln(u)/w draws by weight without replacement; nothing of weight 0 comes before something.
             let drawn = ((random() >> 11) as f64 + 1.0) / (1_u64 << 53) as f64;
             let share = -drawn.ln() / f64::from(config.weight).max(1e-6);
-            ((!trunk.is_up(), Reverse(prefix), config.priority), share, trunk)
+            ((!trunk.is_ready(), Reverse(prefix), config.priority), share, trunk)
         })
         .collect();
     taken.sort_by(|(one, share, _), (other, others, _)| one.cmp(other).then(share.total_cmp(others)));

@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use prometheus::Registry;
@@ -35,6 +37,8 @@ pub(crate) struct Trunk {
     targets: ArcSwap<Vec<Target>>,
     health: Mutex<Health>,
     heard: Mutex<Heard>,
+    /// Until when it wants to be left alone, milliseconds since 1970.
+    rests: AtomicI64,
     pub(crate) metrics: TrunkMetrics,
 }
 
@@ -113,7 +117,8 @@ impl Trunk {
         let password = password.lines().next().unwrap_or_default().to_owned();
         let credentials = (!config.user.is_empty()).then(|| Credentials::new(config.user.clone(), password));
         let (targets, health, heard) = (ArcSwap::default(), Mutex::default(), Mutex::default());
-        Ok(Self { config, credentials, targets, health, heard, metrics })
+        let rests = AtomicI64::default();
+        Ok(Self { config, credentials, targets, health, heard, rests, metrics })
     }
 
     #[cfg(test)]
@@ -199,6 +204,17 @@ impl Trunk {
         self.health().is_up()
     }
 
+    /// Whether it is to be tried before those that are not: it is up, and did not ask for a rest.
+    pub(super) fn is_ready(&self) -> bool {
+        self.is_up() && self.rests.load(Ordering::Relaxed) <= unix_millis()
+    }
+
+    /// It said for how long it takes nothing (RFC 3261 §21.5.4).
+    pub(crate) fn rest(&self, time: Duration) {
+        let time = i64::try_from(time.min(LONGEST_REST).as_millis()).unwrap_or_default();
+        self.rests.store(unix_millis() + time, Ordering::Relaxed);
+    }
+
     /// It answered something.
     pub(crate) fn note_answered(&self) {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner).answered = Some(unix_millis());
@@ -239,3 +255,6 @@ impl Trunk {
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// For how long a trunk is left alone on its word.
+const LONGEST_REST: Duration = Duration::from_secs(600);

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use crate::common::{DOMAIN, Phone, serve_with};
+use crate::common::{DOMAIN, PASSWORD, Phone, serve_with};
 use shared_model::{Aor, Meaning};
+use sip_core::Message;
+use sip_core::header::Name;
 use sip_server::numbers::{Class, Money, NumberConfig, TariffConfig};
 use sip_server::{AccountCost, Config, CostConfig, TrunkConfig};
 
@@ -101,4 +103,45 @@ async fn a_trunk_is_shown_as_it_is_now() {
     assert_eq!(trunks[0].failed.as_ref().unwrap().1, "REGISTER got 403");
     assert!(trunks[0].is_up && trunks[0].addresses == [carrier.address().to_string()]);
     assert_eq!((trunks[1].is_registered, trunks[1].calls), (None, (0, 0)));
+}
+
+/// RFC 3261 §21.5.4: whoever says when it can again is asked nothing until then, if there is another.
+#[tokio::test]
+async fn a_trunk_that_wants_to_be_left_alone_for_a_while_is() {
+    let (mut first, mut second) = (Phone::alone("first").await, Phone::alone("second").await);
+    let trunk = |name: &str, phone: &Phone, priority| TrunkConfig {
+        name: name.to_owned(),
+        server: format!("sip:{}", phone.address()),
+        probe: Duration::ZERO,
+        priority,
+        ..TrunkConfig::default()
+    };
+    let trunks = vec![trunk("first", &first, 1), trunk("second", &second, 2)];
+    let numbers = NumberConfig { country: "33".to_owned(), ..NumberConfig::default() };
+    let served = serve_with(Config { numbers, trunks, ..Config::default() }).await;
+    first.move_to(&served);
+    second.move_to(&served);
+    let alice = Phone::new("alice", &served).await;
+    let number = format!("sip:0140000000@{DOMAIN}");
+    let call = || alice.ask(alice.request("INVITE", &number, &number), PASSWORD);
+    let busy = async || {
+        let invite = second.expect("INVITE").await;
+        second.respond(&invite, 486).await;
+        second.expect("ACK").await;
+    };
+    let resting = async {
+        let invite = first.expect("INVITE").await;
+        let mut refusal = Message::response(&invite, 503, "");
+        refusal.ensure_to_tag("first");
+        refusal.push(Name::RetryAfter, "60 (a move)");
+        first.send(&refusal).await;
+        first.expect("ACK").await;
+        busy().await;
+    };
+    let (refused, ()) = tokio::join!(call(), resting);
+    assert_eq!(refused.status(), 486);
+    let (refused, ()) = tokio::join!(call(), busy());
+    assert_eq!(refused.status(), 486);
+    let early = tokio::time::timeout(Duration::from_millis(100), first.receive()).await;
+    assert!(early.is_err(), "{early:?}");
 }
