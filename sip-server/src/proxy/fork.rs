@@ -19,7 +19,7 @@ use sip_endpoint::{Answer, Cancel, ReplyTo, ServerHandle};
 use tokio::sync::mpsc;
 
 use super::ahead;
-use super::patience::{Patience, over};
+use super::patience::{Patience, gone, is_tied, over};
 use super::record_route::{Side, callee_followed, caller_followed, record_route};
 use super::relayed::Offer;
 use crate::awaited::Waiting;
@@ -188,6 +188,7 @@ impl Forwarding<'_> {
         // Others bound their own ringing: a queue of a carrier's may take long (§16.6, item 11).
         let rings = self.route.callee.is_some();
         let mut patience = Patience::new(&self.server.config.timers, is_invite, rings, Instant::now());
+        let is_tied = is_invite && self.route.caller.is_some() && is_tied(&self.request, &self.flow);
         let mut hurry = (!is_invite).then(|| Instant::now() + TRYING);
         let mut groups = destination::in_rounds(std::mem::take(&mut self.route.groups), self.breadth);
         let Some(first) = self.next(&mut groups).await else { return self.conclude().await };
@@ -202,6 +203,7 @@ impl Forwarding<'_> {
             let woken = tokio::select! {
                 Some((id, answer)) = answers.recv() => Woken::Answer(id, answer),
                 () = self.handle.cancelled(), if !self.is_cancelled => Woken::Cancelled,
+                () = gone(self.server, &self.flow), if is_tied && !self.is_cancelled => Woken::Cancelled,
                 () = bound(&mut late), if !self.context.is_closing() => Woken::LateDevice,
                 () = self.bucket.dwindled(), if self.bucket.is_waiting() && !self.context.is_closing() => Woken::FewerComing,
                 () = tokio::time::sleep_until(patience.deadline().into()) => Woken::TimeIsUp,

@@ -4,15 +4,37 @@
 
 use std::time::{Duration, Instant};
 
-use sip_endpoint::Answer;
+use sip_core::Message;
+use sip_endpoint::{Answer, Flow, Transport};
 
 use crate::config::TimerConfig;
+use crate::in_dialog::address;
+use crate::server::Server;
 
 /// Ends then, or never.
 pub(super) async fn over(until: Option<Instant>) {
     match until {
         Some(until) => tokio::time::sleep_until(until.into()).await,
         None => std::future::pending().await,
+    }
+}
+
+/// Whether a caller hears an answer by the connection that its request came over and by no other (RFC 7118 §5, RFC 5626 §5.3): that of
+/// a browser, or one from behind a NAT. Others are called back at their Via (RFC 3261 §18.2.2).
+pub(super) fn is_tied(request: &Message, flow: &Flow) -> bool {
+    let Some(via) = request.top_via().filter(|_| flow.transport.is_stream()) else { return false };
+    let is_browser = matches!(flow.transport, Transport::Ws | Transport::Wss);
+    let is_nowhere = via.host.to_ascii_lowercase().ends_with(".invalid");
+    let is_elsewhere = address(via.host).is_some_and(|ip| ip != flow.remote.ip().to_canonical());
+    is_browser || is_nowhere || is_elsewhere
+}
+
+/// Ends when a connection has been closed for a while: its caller gives up, or is not there any more.
+pub(super) async fn gone(server: &Server, flow: &Flow) {
+    let mut looks = 0;
+    while looks < LOOKS {
+        tokio::time::sleep(LOOK).await;
+        looks = if server.endpoint().is_open(flow) { 0 } else { looks + 1 };
     }
 }
 
@@ -88,13 +110,14 @@ impl Patience {
 const LONGEST: Duration = Duration::from_secs(3_600);
 /// How long branches have to say that they ended, where others wait for their turn.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How often a caller's connection is looked at, and how often in a row it is closed until it counts as gone.
+const LOOK: Duration = Duration::from_secs(1);
+const LOOKS: u32 = 3;
 /// How much longer than Timer F we wait for it to be told.
 const SLACK: Duration = Duration::from_secs(3);
 
 #[cfg(test)]
 mod tests {
-    use sip_core::Message;
-
     use super::*;
 
     #[test]

@@ -95,6 +95,28 @@ async fn a_phone_that_hangs_up_its_connection_while_it_rings_frees_the_call() {
     assert_eq!(busy.status(), 486);
 }
 
+/// RFC 5626 §5.3: nobody could bring an answer there.
+#[tokio::test]
+async fn a_caller_whose_connection_closed_rings_nobody_any_more() {
+    let served = serve().await;
+    let bob = Phone::registered("bob", &served).await;
+    let alice = Phone::over_tcp("alice", &served).await;
+    let to = format!("sip:bob@{DOMAIN}");
+    let mut call = alice.request("INVITE", &to, &to);
+    call.set(Name::Via, "SIP/2.0/TCP 10.1.1.1:5060;rport;branch=z9hG4bKbehindnat");
+    let (ringing, incoming) = tokio::join!(alice.ask_proving(call, PASSWORD), async {
+        let incoming = bob.expect("INVITE").await;
+        bob.respond(&incoming, 180).await;
+        incoming
+    });
+    assert_eq!(ringing.status(), 180);
+    drop(alice);
+    let cancel = bob.expect("CANCEL").await;
+    bob.respond(&cancel, 200).await;
+    bob.respond(&incoming, 487).await;
+    bob.expect("ACK").await;
+}
+
 #[tokio::test]
 async fn a_phone_behind_an_edge_outlives_the_edges_connection() {
     let served = serve().await;
