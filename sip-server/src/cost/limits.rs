@@ -74,8 +74,12 @@ impl Refusal {
             Self::OtherDomain => "Only calls within this service are allowed for you".to_owned(),
             Self::Calls(1) => "One charged call at once, and it is up".to_owned(),
             Self::Calls(most) => format!("{most} charged calls at once, and all are up"),
-            Self::Day(limit) => format!("Your {limit} {currency} of today are spent"),
-            Self::Month(limit) => format!("Your {limit} {currency} of this month are spent"),
+            Self::Day(limit) => {
+                format!("What is left of your {limit} {currency} of today does not pay for this call")
+            }
+            Self::Month(limit) => {
+                format!("What is left of your {limit} {currency} of this month does not pay for this call")
+            }
             Self::NotConfirmed => "The call costs something, and you did not confirm it".to_owned(),
             Self::Declined => "You did not want the call".to_owned(),
         }

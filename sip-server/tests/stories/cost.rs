@@ -227,7 +227,7 @@ async fn what_is_spent_is_spent_and_only_so_many_calls_are_up() {
     hang_up(&alice, &carrier, &second).await;
     // 0.30 are spent; a third call would make it 0.45.
     let spent = alice.ask(call(&alice, "0140000002"), PASSWORD).await;
-    assert!(spent.value(Name::Warning).unwrap().contains("0.40 EUR of today are spent"), "{spent:?}");
+    assert!(spent.value(Name::Warning).unwrap().contains("left of your 0.40 EUR of today"), "{spent:?}");
     assert!(
         served.told.take().last().unwrap().starts_with("alice.chat@example.org: Your call was not made.")
     );
