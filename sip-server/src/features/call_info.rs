@@ -72,6 +72,8 @@ fn strip(message: &mut Message) {
 
 fn announce(message: &mut Message, jid: &BareJid, card: Option<(&str, &Aor)>) {
     if let Some((template, aor)) = card {
+        // A card of somebody else's beside it would be taken for theirs.
+        message.retain_elements(Name::CallInfo, |entry| !has_purpose(entry, "card"));
         let url = template.replace("{aor}", &in_path(aor.as_str()));
         message.push_front(Name::CallInfo, &format!("<{url}>;purpose=card"));
     }
@@ -96,11 +98,16 @@ fn in_path(aor: &str) -> String {
 fn is_impp(entry: &str) -> bool {
     let Some(entry) = NameAddr::parse(entry) else { return true };
     let is_jid = entry.uri.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("xmpp:"));
-    is_jid
-        || entry
-            .params
-            .value("purpose")
-            .is_some_and(|purpose| purpose.replace('\\', "").trim().eq_ignore_ascii_case("impp"))
+    is_jid || is_for(&entry, "impp")
+}
+
+fn has_purpose(entry: &str, purpose: &str) -> bool {
+    NameAddr::parse(entry).is_none_or(|entry| is_for(&entry, purpose))
+}
+
+fn is_for(entry: &NameAddr<'_>, wanted: &str) -> bool {
+    let purpose = entry.params.value("purpose");
+    purpose.is_some_and(|purpose| purpose.replace('\\', "").trim().eq_ignore_ascii_case(wanted))
 }
 
 #[cfg(test)]
@@ -169,15 +176,16 @@ mod tests {
         let told = |to: Destination| {
             let mut request = Message::request("INVITE", "sip:b@x");
             let card = Some("https://x/directory/{aor}.vcf");
+            request.push(Name::CallInfo, "<http://evil.example/x>;purpose=card");
+            request.push(Name::CallInfo, "<http://x/a.png>;purpose=icon");
             apply(&mut request, &Passage { card, to, ..passage(Some(&alice)) });
             request.values(Name::CallInfo).map(str::to_owned).collect::<Vec<_>>()
         };
         let impp = "<xmpp:alice@example.org>;purpose=impp";
-        assert_eq!(
-            told(Destination::Device),
-            [impp, "<https://x/directory/100@example.org.vcf>;purpose=card"]
-        );
-        assert_eq!(told(Destination::Foreign), [impp]);
+        let icon = "<http://x/a.png>;purpose=icon";
+        let card = "<https://x/directory/100@example.org.vcf>;purpose=card";
+        assert_eq!(told(Destination::Device), [impp, card, icon], "and no other card");
+        assert_eq!(told(Destination::Foreign), [impp, "<http://evil.example/x>;purpose=card", icon]);
         assert_eq!(in_path("a>/;?é@x"), "a%3E%2F%3B%3F%C3%A9@x");
     }
 
