@@ -162,7 +162,7 @@ async fn route(server: &Server, request: &mut Message, flow: &Flow) -> Result<De
     }
     if is_for_us && request.method() == "OPTIONS" {
         refuse_required(request)?;
-        return Err(Box::new(capabilities(request)));
+        return Err(Box::new(capabilities(server, request)));
     }
     if let Some(trunk) = server.trunks.source(flow, server.endpoint()) {
         return match Box::pin(from_trunk(server, request, &uri, trunk)).await {
@@ -284,7 +284,7 @@ async fn refuse_chat(
         Some(_) => destination::account_of(server, uri).await.ok().flatten(),
         None => None,
     };
-    Err(Box::new(chat::refuse(request, account.as_ref(), ALLOWED)))
+    Err(Box::new(chat::refuse(request, account.as_ref(), (ALLOWED, server.event_packages()))))
 }
 
 async fn find(
@@ -519,9 +519,10 @@ fn refuse_options(request: &Message, unknown: Vec<&str>) -> Result<(), Box<Messa
 }
 
 /// What OPTIONS is told (§11.2).
-fn capabilities(request: &Message) -> Message {
+fn capabilities(server: &Server, request: &Message) -> Message {
     let mut response = Message::response(request, 200, "");
     response.push(Name::Allow, ALLOWED);
+    response.push(Name::AllowEvents, server.event_packages());
     response.push(Name::Accept, "application/sdp");
     response.push_other("Accept-Encoding", "identity");
     response.push_other("Accept-Language", "en");

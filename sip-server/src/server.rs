@@ -559,6 +559,14 @@ async fn sweep(server: Arc<Server>) {
 }
 
 impl Server {
+    /// What may be subscribed to here (RFC 6665 §8.2.2).
+    pub(crate) fn event_packages(&self) -> &'static str {
+        match self.mailboxes {
+            Some(_) => "conference, message-summary, reg",
+            None => "conference, reg",
+        }
+    }
+
     /// Requests that come in the instant between binding and starting wait for the rest.
     async fn wait_for_endpoint(&self) {
         while self.endpoint.get().is_none() {

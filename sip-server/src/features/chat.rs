@@ -23,13 +23,13 @@ pub fn is_chat(request: &Message) -> bool {
 }
 
 /// The answer; `to` is whom the request names, if who sent it may know.
-pub fn refuse(request: &Message, to: Option<&AccountCard>, allowed: &str) -> Message {
+pub fn refuse(request: &Message, to: Option<&AccountCard>, (allowed, events): (&str, &str)) -> Message {
     let status = if request.method() == "SUBSCRIBE" { 489 } else { 405 };
     let reason =
         to.map_or("Use XMPP For Messages And Presence".to_owned(), |to| format!("Write To {}", to.jid));
     let mut response = Message::response(request, status, &reason);
     if status == 489 {
-        response.push(Name::AllowEvents, "conference, reg");
+        response.push(Name::AllowEvents, events);
     }
     response.push(Name::Allow, allowed);
     if let Some(to) = to {
@@ -62,10 +62,10 @@ mod tests {
 
     #[test]
     fn the_answer_says_where_to_write_to_who_may_know() {
-        let told = refuse(&Message::request("MESSAGE", "sip:b@x"), Some(&bob()), "INVITE");
+        let told = refuse(&Message::request("MESSAGE", "sip:b@x"), Some(&bob()), ("INVITE", "reg"));
         assert_eq!((told.status(), told.reason()), (405, "Write To bob@example.org"));
         assert_eq!(told.value(Name::CallInfo), Some("<xmpp:bob@example.org>;purpose=impp"));
-        let stranger = refuse(&subscribe("presence"), None, "INVITE");
+        let stranger = refuse(&subscribe("presence"), None, ("INVITE", "reg"));
         assert_eq!((stranger.status(), stranger.value(Name::CallInfo)), (489, None));
     }
 }

@@ -138,6 +138,8 @@ async fn chat_is_refused_or_passed_by_the_domain_of_whom_it_is_for() {
             (status, "Write To bob.chat@example.org"),
             "{method}"
         );
+        let packages = refused.value(Name::AllowEvents);
+        assert_eq!(packages.unwrap_or_default(), if status == 489 { "conference, reg" } else { "" });
         let where_to = refused.value(Name::CallInfo).unwrap();
         assert!(where_to.starts_with("<xmpp:bob.chat@example.org>"), "{method}: {where_to}");
     }

@@ -189,6 +189,11 @@ async fn the_lamp_of_ones_own_mailbox_and_no_others() {
     assert_eq!(asked.uri(), "sip:box@mail.example.org");
     assert!(asked.value(Name::PAssertedIdentity).unwrap().contains("sip:bob@example.org"));
     assert!(taken.try_recv().is_err());
+    // RFC 6665 §8.2.2: what may be subscribed to here.
+    let uri = format!("sip:{DOMAIN}");
+    bob.send(&bob.request("OPTIONS", &uri, &uri)).await;
+    let packages = bob.expect("200").await;
+    assert_eq!(packages.value(Name::AllowEvents), Some("conference, message-summary, reg"));
 }
 
 #[tokio::test]
