@@ -291,6 +291,7 @@ async fn start_sip(
         tls: &ground.tls,
         registry: &ground.registry,
         hosted,
+        services: config.chat_hosts(),
         mailboxes: focus.map(|focus| Arc::clone(focus) as _),
         announcements: focus.map(|focus| Arc::clone(focus) as _),
         availability: chat.map(XmppServer::availability),

@@ -194,13 +194,21 @@ impl Config {
         ["pubsub", "directory", "upload"].map(|name| format!("{name}.{}", self.domain))
     }
 
+    /// Hosts of this service where nobody has an account.
+    pub(crate) fn chat_hosts(&self) -> Domains {
+        let [pubsub, others @ ..] = self.services();
+        let components = self.xmpp.component.iter().map(|component| component.domain.as_str());
+        let rooms = self.rooms_domain();
+        let others = others.iter().map(String::as_str).chain(components).chain([rooms.as_str()]);
+        let guests = Some(self.xmpp.guests.domain.as_str()).filter(|domain| !domain.is_empty());
+        Domains::new(&pubsub, others.chain(guests))
+    }
+
     /// Every domain and host that this service answers to.
     pub(crate) fn own_names(&self) -> Vec<String> {
-        let further = self.domains.iter().map(|domain| &domain.name);
-        let components = self.xmpp.component.iter().map(|component| &component.domain);
-        let mut names: Vec<String> = further.chain(components).cloned().collect();
-        names.extend(self.services());
-        names.extend([self.domain.clone(), self.rooms_domain(), self.xmpp.guests.domain.clone()]);
+        let mut names: Vec<String> = self.domains.iter().map(|domain| domain.name.clone()).collect();
+        names.extend(self.chat_hosts().iter().map(str::to_owned));
+        names.push(self.domain.clone());
         let page = self.http.public_url.as_deref().and_then(|url| url.strip_prefix("https://"));
         names.extend(page.and_then(|rest| rest.split([':', '/', '?']).next()).map(str::to_owned));
         names
@@ -359,6 +367,9 @@ mod tests {
             let whole = if name.contains('.') { name.to_owned() } else { format!("{name}.example.org") };
             assert!(names.contains(&whole), "{whole}: {names:?}");
         }
+        let hosts = config.chat_hosts();
+        assert!(hosts.has("guests.example.org") && hosts.has("conference.example.org"));
+        assert!(!hosts.has("example.org") && !hosts.has(""));
         assert!(config.own_addresses().contains(&"203.0.113.9".parse().unwrap()));
     }
 

@@ -102,12 +102,8 @@ fn claims_ours(server: &Server, from: Option<&Uri<'_>>) -> bool {
 pub(crate) fn is_of_ours(server: &Server, address: &Uri<'_>) -> bool {
     let other = sip_core::uri::unescape(address.opaque);
     let other = other.rsplit_once('@').and_then(|(_, rest)| rest.split(['/', '?', ';']).next());
-    let is_service = |host: &str| {
-        let is_known = |label: &str| SERVICES.iter().any(|known| known.eq_ignore_ascii_case(label));
-        host.split_once('.').is_some_and(|(label, domain)| is_known(label) && server.domains.has(domain))
-    };
     let mut hosts = std::iter::once(address.host).chain(other);
-    hosts.any(|host| server.domains.has(host) || server.hosted(host).is_some() || is_service(host))
+    hosts.any(|host| server.domains.has(host) || server.hosted(host).is_some() || server.services.has(host))
 }
 
 /// The address that a caller prefers to be known by (RFC 3325 §9.2), as it stands in P-Asserted-Identity, if it is one of
@@ -245,6 +241,3 @@ fn tell_unencrypted(server: &Server, request: &Message, flow: &Flow, realm: &str
         server.shutdown.spawn(async move { authenticator.refuse_unencrypted(&name, &realm, origin).await });
     }
 }
-
-/// Hosts of the chat half below a domain of ours.
-const SERVICES: [&str; 4] = ["pubsub", "upload", "directory", "guests"];

@@ -79,6 +79,8 @@ pub struct Needs<'a> {
     pub registry: &'a prometheus::Registry,
     /// Domains behind other endpoints of this process.
     pub hosted: Vec<Hosted>,
+    /// Hosts of what else is ours, such as pubsub, guests and components of chat: nobody calls by such a name.
+    pub services: Domains,
     /// Who knows whether somebody wants to be called, if the chat half runs here.
     pub availability: Option<Arc<dyn Availability>>,
     /// Who takes messages for accounts that do not answer, if the focus runs here.
@@ -153,6 +155,7 @@ pub(crate) struct Server {
     pub(crate) announcements: Option<Arc<dyn Announcements>>,
     pub(crate) notices: Option<Arc<dyn Notices>>,
     hosted: Vec<String>,
+    pub(crate) services: Domains,
     pub(crate) endpoint: OnceLock<Endpoint>,
     pub(crate) goodbye: Shutdown,
     pub(crate) shutdown: Shutdown,
@@ -214,6 +217,7 @@ impl SipServer {
             announcements: needs.announcements,
             notices: needs.notices,
             hosted,
+            services: needs.services,
             endpoint: OnceLock::new(),
             goodbye: needs.goodbye,
             shutdown: needs.shutdown.clone(),

@@ -172,7 +172,7 @@ async fn a_stranger_shows_nobody_of_ours_in_any_scheme_or_script_or_by_an_older_
         ("xmpp:alice@example.org", "407"),
         ("im:alice%40EXAMPLE.org", "407"),
         ("sip:news@pubsub.example.org", "407"),
-        ("xmpp:files@Upload.Example.org", "407"),
+        ("xmpp:visitor@Guests.Elsewhere.example", "407"),
     ] {
         stranger.send(&call(from)).await;
         stranger.expect(status).await;

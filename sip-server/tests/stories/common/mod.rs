@@ -227,6 +227,7 @@ pub(crate) async fn start_with(
         tls: &tls,
         registry: &registry,
         hosted: behind.hosted,
+        services: Domains::new(&format!("pubsub.{domain}"), ["guests.elsewhere.example"]),
         mailboxes: behind.mailboxes,
         announcements: behind.announcements,
         availability: Some(Arc::new(Chat)),
