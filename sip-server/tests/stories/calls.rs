@@ -1,10 +1,12 @@
 //! Calls over real sockets (RFC 3261 §16), and who is announced to whom (RFC 7081 §3.5).
 
+use std::time::Duration;
+
 use crate::common::{DOMAIN, Line, PASSWORD, Phone, serve, serve_with};
 use crate::dns::Dns;
 use sip_core::Message;
 use sip_core::header::Name;
-use sip_server::Config;
+use sip_server::{Config, TimerConfig};
 
 fn to(name: &str) -> String {
     format!("sip:{name}@{DOMAIN}")
@@ -371,10 +373,11 @@ async fn a_phone_that_is_gone_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_gone_or_takes_nothing_is_followed_by_the_next() {
-    for takes_nothing in [false, true] {
+async fn a_server_that_is_gone_or_silent_or_takes_nothing_is_followed_by_the_next() {
+    for first_does in ["refuse", "say nothing", "be gone"] {
         let dns = Dns::start().await;
-        let served = serve_with(Config { dns: vec![dns.address], ..Config::default() }).await;
+        let timers = TimerConfig { b: Duration::from_millis(700), ..TimerConfig::default() };
+        let served = serve_with(Config { dns: vec![dns.address], timers, ..Config::default() }).await;
         let (first, next) = (Phone::new("far", &served).await, Phone::new("far", &served).await);
         for (priority, phone) in [(1, &first), (2, &next)] {
             dns.srv("_sip._udp.far.example", priority, 0, phone.address().port(), "a.far.example");
@@ -383,16 +386,18 @@ async fn a_server_that_is_gone_or_takes_nothing_is_followed_by_the_next() {
         let alice = Phone::new("alice", &served).await;
         let call = alice.request("INVITE", "sip:far@far.example", "sip:far@far.example");
         let (answer, ()) = tokio::join!(alice.ask(call, PASSWORD), async {
-            if takes_nothing {
-                let incoming = first.expect("INVITE").await;
-                first.respond(&incoming, 503).await;
-                first.expect("ACK").await;
-            } else {
-                drop(first);
+            match first_does {
+                "refuse" => {
+                    let incoming = first.expect("INVITE").await;
+                    first.respond(&incoming, 503).await;
+                    first.expect("ACK").await;
+                }
+                "say nothing" => std::mem::forget(first),
+                _ => drop(first),
             }
             let incoming = next.expect("INVITE").await;
             next.respond(&incoming, 200).await;
         });
-        assert_eq!(answer.status(), 200, "{takes_nothing}");
+        assert_eq!(answer.status(), 200, "{first_does}");
     }
 }

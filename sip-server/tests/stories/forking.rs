@@ -272,6 +272,26 @@ async fn a_request_without_breadth_forks_no_more() {
     assert_eq!(alice.ask(narrow, PASSWORD).await.status(), 440);
 }
 
+/// RFC 5393 §4.2: what comes back with what routing looks at as it was, loops; a hop of another phone's in between changes nothing.
+#[tokio::test]
+async fn a_call_that_a_phone_sends_back_is_a_loop() {
+    let served = serve().await;
+    let (alice, bob) = pair(&served).await;
+    let (looped, ()) = tokio::join!(alice.ask(invite(&alice, "bob"), PASSWORD), async {
+        let mut incoming = bob.expect("INVITE").await;
+        let came = incoming.clone();
+        incoming.set_uri(&bob.aor());
+        let at = bob.address();
+        incoming.push_front(Name::Via, &format!("SIP/2.0/UDP {at};rport;branch=z9hG4bKback"));
+        incoming.set(Name::MaxForwards, "68");
+        bob.send(&incoming).await;
+        let answer = bob.expect("482").await;
+        bob.send(&Message::ack(&incoming, &answer)).await;
+        bob.respond(&came, 482).await;
+    });
+    assert_eq!(looped.status(), 482);
+}
+
 #[tokio::test]
 async fn of_a_redirects_contacts_the_most_wanted_is_rung_first() {
     let served = serve_with(Config { redirect: Redirect::Follow, ..Config::default() }).await;

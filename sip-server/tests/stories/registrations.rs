@@ -24,6 +24,50 @@ async fn a_contact_is_bound_refreshed_and_removed() {
     assert_eq!(alice.register("5").await.status(), 423);
 }
 
+/// §10.3, steps 6 and 7: one Call-ID counts upwards, and a REGISTER is carried out whole or not at all.
+#[tokio::test]
+async fn what_comes_late_or_is_bad_in_part_changes_nothing() {
+    let served = serve().await;
+    let alice = Phone::new("alice", &served).await;
+    let register = |number: u32, contacts: &str| {
+        let mut request = alice.request("REGISTER", &format!("sip:{DOMAIN}"), &alice.aor());
+        request.set(Name::CallId, "one-device");
+        request.set(Name::CSeq, &format!("{number} REGISTER"));
+        request.set(Name::Contact, contacts);
+        request.push(Name::Expires, if contacts == "*" { "0" } else { "600" });
+        request
+    };
+    let [desk, sofa] = ["<sip:alice@127.0.0.1:1001>", "<sip:alice@127.0.0.1:1002>"];
+    let both = format!("{desk}, {sofa}");
+    let bound = async |request: Message| {
+        let answer = alice.ask(request, PASSWORD).await;
+        (answer.status(), answer.elements(Name::Contact).count())
+    };
+    assert_eq!(bound(register(20, desk)).await, (200, 1));
+    for (number, contacts) in [(20, desk), (19, desk), (10, &both), (5, "*")] {
+        let (status, _) = bound(register(number, contacts)).await;
+        assert_eq!(status, 500, "{number} {contacts}");
+    }
+    let brief = alice.ask(register(21, &format!("{sofa};expires=600, {desk};expires=5")), PASSWORD).await;
+    assert_eq!((brief.status(), brief.value(Name::MinExpires)), (423, Some("60")));
+    for bad in
+        ["<mailto:alice@127.0.0.1>", "<sip:alice@127.0.0.1:1003>;q=7", "<sip:alice@127.0.0.1:1003>;reg-id=0"]
+    {
+        assert_eq!(bound(register(22, &format!("{sofa}, {bad}"))).await.0, 400, "{bad}");
+    }
+    let fetch = alice.request("REGISTER", &format!("sip:{DOMAIN}"), &alice.aor());
+    let ask = |mut fetch: Message| {
+        fetch.remove(Name::Contact);
+        bound(fetch)
+    };
+    assert_eq!(ask(fetch).await, (200, 1), "the first alone is bound");
+    assert_eq!(bound(register(23, &both)).await, (200, 2));
+    // Another Call-ID is another device, or the same after a restart, and counts from where it likes.
+    let mut anew = register(1, desk);
+    anew.set(Name::CallId, "after-a-restart");
+    assert_eq!(bound(anew).await, (200, 2));
+}
+
 /// RFC 3608 §6.3: of who is registered, and of nobody else.
 #[tokio::test]
 async fn a_service_route_goes_to_who_is_registered() {

@@ -336,3 +336,39 @@ async fn what_a_carrier_signed_is_verified_and_what_it_did_not_is_told() {
         carrier.send(&Message::ack(&call, &refused)).await;
     }
 }
+
+/// RFC 8588: a carrier is told by which right a caller of ours shows a number.
+#[tokio::test]
+async fn a_call_by_a_carrier_is_signed_for_its_number() {
+    let signer = Signer::start().await;
+    let mut carrier = Phone::alone("carrier").await;
+    let trunk = TrunkConfig {
+        name: "carrier".to_owned(),
+        server: format!("sip:{}", carrier.address()),
+        probe: std::time::Duration::ZERO,
+        ..TrunkConfig::default()
+    };
+    let numbers = NumberConfig { country: "33".to_owned(), ..NumberConfig::default() };
+    let config = Config { numbers, trunks: vec![trunk], ..Config::default() };
+    let served = signer.serve_with(Verify::Off, config).await;
+    carrier.move_to(&served);
+    let alice = Phone::new("alice", &served).await;
+    let number = format!("sip:0140000000@{DOMAIN}");
+    let (busy, incoming) =
+        tokio::join!(alice.ask(alice.request("INVITE", &number, &number), PASSWORD), async {
+            let incoming = carrier.expect("INVITE").await;
+            carrier.respond(&incoming, 486).await;
+            carrier.expect("ACK").await;
+            incoming
+        });
+    assert_eq!(busy.status(), 486);
+    let identity = incoming.value(Name::Identity).expect("it is not signed");
+    assert!(identity.ends_with(";alg=ES256;ppt=shaken"), "{identity}");
+    let claims = identity.split('.').nth(1).unwrap();
+    let claims: Value = serde_json::from_slice(&BASE64.decode(claims).unwrap()).unwrap();
+    assert_eq!(
+        (&claims["orig"], &claims["dest"]),
+        (&json!({"tn": "15550197"}), &json!({"tn": ["33140000000"]}))
+    );
+    assert_eq!(claims["attest"], "A");
+}

@@ -543,7 +543,9 @@ async fn only_our_own_go_out_and_only_by_number() {
     let mut foreign = call(&alice, "+33140000000");
     foreign.set(Name::From, "<sip:someone@elsewhere.example>;tag=1");
     alice.send(&foreign).await;
-    assert_eq!(alice.expect("403").await.reason(), "No Relaying");
+    let refused = alice.expect("403").await;
+    alice.send(&Message::ack(&foreign, &refused)).await;
+    assert_eq!(refused.reason(), "No Relaying");
     let by_address = format!("sip:+33140000000@{}", carrier.address());
     let refused = alice.ask(alice.request("INVITE", &by_address, &by_address), PASSWORD).await;
     assert_eq!((refused.status(), refused.reason()), (403, "Dial The Number"));
