@@ -41,13 +41,13 @@ use crate::fast::{FastFinal, FastStart, FastToken, FastTokens, Ht};
 use crate::identity::{Denied, How, Identity, Origin, Proof, Spent};
 use crate::keys::Keys;
 use crate::labels::LoginSpan;
-use crate::login::{Login, Tried, identify};
+use crate::login::{Login, Mistake, Tried, identify};
 use crate::metrics::Metrics;
 use crate::nonce::Nonce;
 use crate::outside::{Oidc, Outside};
 use crate::replay::{Replay, Verdict};
 use crate::scram::{ScramExchange, ScramFinal, ScramStart};
-use crate::throttle::{Before, Told};
+use crate::throttle::{Before, PACE, Told};
 use crate::{book, hash, password, token::Tokens};
 use fits::{Fit, NOBODY};
 
@@ -136,7 +136,7 @@ impl Authenticator {
         tried: &mut Tried,
     ) -> Result<Identity, Denied> {
         let (name, ip) = (login.map(|login| login.key.as_str()), origin.ip);
-        let now = Instant::now();
+        let (now, due) = (Instant::now(), tokio::time::Instant::now() + PACE);
         let before = match proof {
             // Nobody guesses a token: a good one is heard whatever others of its network do.
             Proof::Token { .. } => Before::NOTHING,
@@ -146,27 +146,34 @@ impl Authenticator {
             }
             _ => self.throttle.before(name, ip, now),
         };
-        let outcome = match before.wait() {
+        // Whose refusal strangers are told beforehand is heard one at a time, and refused at one pace, looked at or not.
+        let turn = before.told().map(|wait| self.throttle.turn(name, ip).ok_or(wait));
+        let outcome = match before.wait().or(turn.as_ref().and_then(|turn| turn.as_ref().err().copied())) {
             Some(wait) => Err(Denied::Throttled(wait)),
             None => self.decide(proof, login, origin).await,
         };
         let outcome = before.heard(outcome);
         match &outcome {
             Ok(_) => self.throttle.succeeded(name, ip, now),
-            Err(denied) if denied.is_failed_proof() || *denied == Denied::NoKey => {
-                let is_same = name.zip(proof.mechanism()).is_some_and(|(name, by)| {
-                    tried.note(name, by) && !self.throttle.is_suspect(name, ip, now)
-                });
-                if !is_same {
-                    self.throttle.refused(before, denied, name, ip, now);
-                }
-                if origin.is_urgent && denied.is_failed_proof() {
+            Err(denied) if before.counts(denied) => {
+                let (is_guess, mechanism) = (denied.is_failed_proof(), proof.mechanism());
+                let mistake = match name.zip(mechanism) {
+                    Some((name, by)) if !self.throttle.is_suspect(name, ip, now) => {
+                        tried.note(name, by, is_guess)
+                    }
+                    _ => Mistake { is_another: true, is_guess },
+                };
+                self.throttle.refused(before, mistake, name, ip, now);
+                if origin.is_urgent && is_guess {
                     self.throttle.guesses().failed_in_need(name, ip, now);
                 }
             }
             Err(_) => {}
         }
         self.tell(&outcome, login, origin, span).await;
+        if let (Err(_), Some(Ok(_turn))) = (&outcome, &turn) {
+            tokio::time::sleep_until(due).await;
+        }
         outcome.map_err(|denied| before.sounds(denied))
     }
 
@@ -246,7 +253,8 @@ impl Authenticator {
     }
 
     /// Goes on after the client's first SCRAM message. Names that nobody has get a salt that never changes, and as many
-    /// rounds as somebody. Who is to wait hears it when the proof is there: some are heard meanwhile ([`Told`]).
+    /// rounds as somebody. Who is to wait hears it when the proof is there, which costs a look at the account: some are heard meanwhile
+    /// ([`Told`]), and another answer here would tell who.
     pub async fn begin_scram(
         &self,
         start: ScramStart,
@@ -280,6 +288,9 @@ impl Authenticator {
         let name = login.as_ref().map(|login| login.key.as_str());
         if let Some(wait) = self.throttle.before(name, origin.ip, Instant::now()).wait() {
             self.metrics.proof(origin.protocol, "throttled");
+            if let Some(_turn) = self.throttle.turn(name, origin.ip) {
+                tokio::time::sleep(PACE).await; // as one that is looked at
+            }
             return Err(Denied::Throttled(wait));
         }
         let account = self.find(login.as_ref()).await?;

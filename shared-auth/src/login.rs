@@ -91,20 +91,32 @@ pub struct Tried {
     /// Whose password it was, and by what.
     name: String,
     by: Vec<&'static str>,
+    /// Whether it was held against anything.
+    is_guessed: bool,
+}
+
+/// What a refusal is beside those before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Mistake {
+    /// It cannot be the password of before.
+    pub(crate) is_another: bool,
+    /// It was held against something, which that of before was not.
+    pub(crate) is_guess: bool,
 }
 
 impl Tried {
-    /// Notes that a password failed; whether it may be the same one as before.
-    pub(crate) fn note(&mut self, name: &str, by: &'static str) -> bool {
+    /// Notes that a password was refused: held against something (`is_guess`), or lacking a key.
+    pub(crate) fn note(&mut self, name: &str, by: &'static str, is_guess: bool) -> Mistake {
         if self.name != name {
-            name.clone_into(&mut self.name);
-            self.by.clear();
+            *self = Self { name: name.to_owned(), ..Self::default() };
         }
-        let may_be = !self.by.is_empty() && !self.by.contains(&by);
+        let is_another = self.by.is_empty() || self.by.contains(&by);
         if !self.by.contains(&by) {
             self.by.push(by);
         }
-        may_be
+        let mistake = Mistake { is_another, is_guess: is_guess && (is_another || !self.is_guessed) };
+        self.is_guessed |= is_guess;
+        mistake
     }
 }
 

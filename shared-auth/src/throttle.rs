@@ -16,6 +16,9 @@
 //! | a network | failed tokens and links | what is answered to such from there, and trying names by a link; a good one is heard |
 //! | a network | guesses at names | what strangers hear of names; a datagram proves no address, so that these count here alone |
 //!
+//! On a stream of chat a name's failures by several mechanisms are one, since a client tries a mistyped password by each (up to seven:
+//! SCRAM of three hashes, with and without channel binding, and PLAIN); not where delays begun. So ten may be seventy guesses, once.
+//!
 //! Networks are /32 of IPv4 and /64 of IPv6; where an account was proved is known by /24 and /48, since a phone comes back to its provider
 //! and not to its address.
 
@@ -32,7 +35,7 @@ use std::time::{Duration, Instant};
 use crate::Network;
 pub(crate) use slowed::Gauge;
 pub use slowed::{SlowedAccount, SlowedAccounts};
-pub(crate) use told::{Before, Told};
+pub(crate) use told::{Before, PACE, Told};
 
 /// Counts of failed proofs.
 pub(crate) struct Throttle {

@@ -2,22 +2,49 @@
 //!
 //! A proof that nothing is kept for, as of an account that came from another server without the key of its mechanism, is no guess, and
 //! slows nobody. A stranger would see by that who has such an account; so what is told is counted apart, with those proofs in it. A
-//! refusal sounds as for a name that nobody has, and the right password is heard all the same.
+//! refusal sounds as for a name that nobody has, and the right password is heard all the same. It takes as long, too: while strangers
+//! are told to wait, a refusal comes [`PACE`] after the proof, whether that was looked at or not; and one proof of a name from a
+//! network is heard at a time, so that no more is looked at in that time either. (What takes longer to look at than that, as a password
+//! that waits for its turn in a crowd, is seen to.)
 //!
 //! In    names and addresses whose proof failed, lacked a key, or held. Out whether a proof is looked at, and what a refusal sounds like.
-//! State two [`Throttle`]s; what the inner one counts is in the other one too.
+//! State two [`Throttle`]s; what the inner one counts is in the other one too. Who is heard now: [`MOST_TURNS`] names of a network,
+//! [`MOST_NETWORKS`].
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::Throttle;
+use super::{Throttle, network};
+use crate::login::Mistake;
 use crate::{Denied, Identity, Network};
 
 /// Failed proofs, and what is told of them.
 pub(crate) struct Told {
     guesses: Arc<Throttle>,
     told: Throttle,
+    heard: Mutex<HashMap<Network, Vec<u64>>>,
+}
+
+/// The turn of one proof of a name from a network, until it is dropped.
+pub(crate) struct Turn<'a> {
+    told: &'a Told,
+    whose: (u64, Network),
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let (account, network) = self.whose;
+        let mut heard = self.told.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Entry::Occupied(mut there) = heard.entry(network) {
+            there.get_mut().retain(|other| *other != account);
+            if there.get().is_empty() {
+                there.remove();
+            }
+        }
+    }
 }
 
 /// What was counted when a proof came.
@@ -31,7 +58,23 @@ pub(crate) struct Before {
 
 impl Told {
     pub(crate) fn new(exempt: Vec<Network>) -> Self {
-        Self { guesses: Arc::new(Throttle::new(exempt.clone())), told: Throttle::new(exempt) }
+        Self {
+            guesses: Arc::new(Throttle::new(exempt.clone())),
+            told: Throttle::new(exempt),
+            heard: Mutex::default(),
+        }
+    }
+
+    /// The turn of a proof while strangers are told to wait; `None` while another is heard, or too many are.
+    pub(crate) fn turn(&self, name: Option<&str>, ip: IpAddr) -> Option<Turn<'_>> {
+        let (account, network) = (self.told.account(name.unwrap_or_default()), network(ip));
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_full = heard.len() >= MOST_NETWORKS && !heard.contains_key(&network);
+        if is_full || heard.get(&network).is_some_and(|it| it.len() >= MOST_TURNS || it.contains(&account)) {
+            return None;
+        }
+        heard.entry(network).or_default().push(account);
+        Some(Turn { told: self, whose: (account, network) })
     }
 
     /// What slows people.
@@ -53,15 +96,15 @@ impl Told {
     pub(crate) fn refused(
         &self,
         before: Before,
-        denied: &Denied,
+        mistake: Mistake,
         name: Option<&str>,
         ip: IpAddr,
         now: Instant,
     ) {
-        if before.told.is_none() {
+        if before.told.is_none() && mistake.is_another {
             self.told.failed(name, ip, now);
         }
-        if before.guesses.is_none() && denied.is_failed_proof() {
+        if before.guesses.is_none() && mistake.is_guess {
             self.guesses.failed(name, ip, now);
         }
     }
@@ -102,15 +145,28 @@ impl Before {
         self.guesses.and(self.told)
     }
 
+    /// For how long strangers hear that no proof is looked at.
+    pub(crate) fn told(self) -> Option<Duration> {
+        self.told
+    }
+
+    /// Whether a refusal is counted.
+    pub(crate) fn counts(self, denied: &Denied) -> bool {
+        denied.is_failed_proof() || *denied == Denied::NoKey || self.hides(denied)
+    }
+
+    /// Whether a proof is not heard, and strangers are not told so.
+    fn hides(self, denied: &Denied) -> bool {
+        self.guesses.is_some() && self.told.is_none() && matches!(denied, Denied::Throttled(_))
+    }
+
     /// What a proof comes to. Who guessed while he was told to wait would learn by another answer that he was heard; when he is not told so
     /// any more, and has guessed too much, no proof holds.
     pub(crate) fn heard(self, outcome: Result<Identity, Denied>) -> Result<Identity, Denied> {
-        if self.guesses.is_none() || self.told.is_some() {
-            return outcome;
-        }
+        let Some(wait) = self.guesses.filter(|_| self.told.is_none()) else { return outcome };
         match outcome {
             Ok(_) | Err(Denied::Stale | Denied::Replayed | Denied::ForeignAuthzid | Denied::Expired) => {
-                Err(Denied::WrongProof)
+                Err(Denied::Throttled(wait))
             }
             refused => refused,
         }
@@ -119,6 +175,7 @@ impl Before {
     /// What a refusal is on the wire. Who is told of a nonce that is too old has shown that he knows the password.
     pub(crate) fn sounds(self, denied: Denied) -> Denied {
         match (self.told, denied) {
+            (None, denied) if self.hides(&denied) => Denied::WrongProof,
             (_, denied @ (Denied::Stale | Denied::Replayed | Denied::Unavailable(_))) | (None, denied) => {
                 denied
             }
@@ -126,3 +183,10 @@ impl Before {
         }
     }
 }
+
+/// How long after a proof a refusal comes while strangers are told to wait.
+pub(crate) const PACE: Duration = Duration::from_millis(250);
+/// Proofs from a network that are heard at once while strangers are told to wait; more are refused unheard.
+const MOST_TURNS: usize = 16;
+/// Networks from which some are.
+const MOST_NETWORKS: usize = 1024;

@@ -151,3 +151,58 @@ async fn keys_of_scram_that_an_account_lacks_are_made_of_a_password_that_is_type
     assert_eq!(authenticator.verify(plain("dave", "pencil"), XMPP).await.unwrap().account, id);
     assert_eq!(house.auth.book.lacking(&proved).await.unwrap(), []);
 }
+
+/// What a stranger hears late he hears as late of everybody, and no more is looked at meanwhile.
+#[tokio::test(start_paused = true)]
+async fn while_strangers_are_told_to_wait_a_refusal_comes_at_one_pace_and_one_proof_is_looked_at() {
+    let house = house().await;
+    moved(&house).await;
+    let authenticator = &house.auth.authenticator;
+    let guess = async |name| {
+        let challenge = authenticator.challenges("example.org", false, LOCALHOST).remove(0);
+        let begun = tokio::time::Instant::now();
+        let said = authenticator.verify(Proof::Digest(answer(&challenge, name, "x", 1)), SIP).await;
+        (said.unwrap_err().on_wire(), begun.elapsed())
+    };
+    for (name, is_guess) in [("nobody", true), ("dave", false)] {
+        assert_eq!(guess(name).await, (OnWire::Refused, Duration::ZERO));
+        for _ in 0..20 {
+            let (key, mistake) = (format!("{name}@example.org"), Mistake { is_another: true, is_guess });
+            authenticator.throttle.refused(Before::NOTHING, mistake, Some(&key), LOCALHOST, Instant::now());
+        }
+        let (said, after) = guess(name).await;
+        assert!(matches!(said, OnWire::TryLater(_)), "{name}: {said:?}");
+        assert_eq!(after, PACE, "{name}");
+    }
+    let mut heard = house.bus.subscribe();
+    let crowd = futures_util::future::join_all((0..20).map(|_| guess("dave"))).await;
+    assert!(crowd.iter().all(|(said, _)| matches!(said, OnWire::TryLater(_))));
+    let mut reasons = Vec::new();
+    for _ in 0..20 {
+        let Heard::Fact(fact) = heard.next().await.unwrap() else { panic!("missed") };
+        if let Event::Login(LoginEvent::Denied { reason, .. }) = fact.event {
+            reasons.push(reason);
+        }
+    }
+    assert_eq!(reasons.iter().filter(|reason| **reason == "no-key").count(), 1, "{reasons:?}");
+}
+
+/// RFC 6120 §6.4.5: the client goes on by a mechanism for which there is a key.
+#[tokio::test]
+async fn a_guess_behind_a_key_that_lacks_is_one() {
+    let house = house().await;
+    moved(&house).await;
+    let authenticator = &house.auth.authenticator;
+    let is_slowed = || authenticator.slowed_accounts().of(&["dave@example.org"]).is_some();
+    for at in 1..=10 {
+        let mut tried = Tried::default();
+        let (last, _) =
+            last_of_scram(&house, "dave", "x", ScramHash::Sha256, &Channel::default()).await.unwrap();
+        let lacking = authenticator.verify_on(Proof::Scram(last), XMPP, &mut tried).await;
+        assert_eq!(lacking, Err(Denied::NoKey), "{at}");
+        assert!(!is_slowed(), "{at}");
+        let guess = authenticator.verify_on(plain("dave", "x"), XMPP, &mut tried).await;
+        assert!(guess.is_err(), "{at}: {guess:?}"); // at the tenth strangers are told to wait
+    }
+    assert!(is_slowed());
+}
