@@ -39,6 +39,8 @@ pub(crate) struct Service {
     pub(crate) auth: Auth,
     /// Rooms, if the XMPP server runs here.
     pub(crate) rooms: Option<Arc<xmpp_server::Rooms>>,
+    /// The XMPP server, if it runs here.
+    pub(crate) chat: Option<XmppServer>,
     /// Certificates.
     pub(crate) tls: TlsPolicy,
 }
@@ -189,7 +191,7 @@ pub(crate) async fn start(config: &Config, parts: &[Part], shutdown: &Shutdown) 
         stop.begun().await;
         Running::forget(&data_dir);
     });
-    Ok(Service { bound, auth: ground.auth, rooms, tls: ground.tls })
+    Ok(Service { bound, auth: ground.auth, rooms, chat, tls: ground.tls })
 }
 
 /// Says whose domain was taken out of the configuration.

@@ -91,7 +91,7 @@ async fn carry_out(line: Line, ground: &Ground) -> anyhow::Result<Option<shared_
     let (file, json) = (line.config.as_deref(), line.json);
     let done = match line.command {
         Command::Demo => demo::run(json).await,
-        Command::Serve { run } => serve::run(config::load(file)?, &run, json).await,
+        Command::Serve { run } => serve::run(file.map(ToOwned::to_owned), &run, json).await,
         Command::Config(ConfigCommand::Check) => config::check(file, json),
         Command::Config(ConfigCommand::Print) => config::print(json),
         Command::Config(ConfigCommand::Zone { addresses, host }) => {

@@ -1,5 +1,8 @@
 //! `cusax serve`: starts, says where it listens, and runs until it is told to stop.
 
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::pin::pin;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -11,11 +14,13 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::command::Part;
 use crate::compose;
-use crate::config::Config;
+use crate::config;
 use crate::out::say;
 
-/// Runs the service until SIGTERM or SIGINT, or until an administrator ends it. SIGHUP reads the certificates again.
-pub(crate) async fn run(config: Config, parts: &[Part], json: bool) -> anyhow::Result<()> {
+/// Runs the service until SIGTERM or SIGINT, or until an administrator ends it or has it start anew. SIGHUP reads the certificates
+/// again.
+pub(crate) async fn run(file: Option<PathBuf>, parts: &[Part], json: bool) -> anyhow::Result<()> {
+    let config = config::load(file.as_deref())?;
     telemetry::start(&config.telemetry)?;
     if let Some(files) = open_files::raise().filter(|files| *files < FILES) {
         tracing::warn!(
@@ -30,6 +35,10 @@ pub(crate) async fn run(config: Config, parts: &[Part], json: bool) -> anyhow::R
     let shutdown = Shutdown::new();
     let mut alone = Store::alone(&config.store_url(), "cusax serve").await.context("store")?;
     let service = compose::start(&config, parts, &shutdown).await?;
+    if let Some(chat) = &service.chat {
+        let read = move || config::load(file.as_deref()).map(drop).map_err(|error| format!("{error:#}"));
+        chat.attach_restart(read);
+    }
     for (listener, address) in &service.bound {
         // Whether anybody reads it or not, the service goes on.
         let _ = match json {
@@ -37,26 +46,50 @@ pub(crate) async fn run(config: Config, parts: &[Part], json: bool) -> anyhow::R
             false => say(format_args!("{listener} {address}")),
         };
     }
-    let mut is_lost = false;
-    tokio::select! {
-        told = until_told(&service.tls) => told?,
-        () = shutdown.begun() => {} // by a command of an administrator
+    let mut told = pin!(until_told(&service.tls));
+    let end = tokio::select! {
+        told = &mut told => {
+            told?;
+            End::Stopped
+        }
+        () = shutdown.begun() => if shutdown.starts_anew() { End::Restarted } else { End::Stopped },
         () = alone.lost() => {
             tracing::error!("another server took the store while it was away: this one stops");
-            is_lost = true;
+            End::Lost
         }
-    }
+    };
     tracing::info!("stopping");
     if !shutdown.finish(PATIENCE).await {
         tracing::warn!("some tasks did not end in time");
     }
-    if is_lost {
+    if end == End::Lost {
         bail!("another server has the store");
     }
     if let Err(error) = Store::settle(&config.store_url()).await {
         tracing::warn!(%error, "a part of the store stays in the file beside it (-wal)");
     }
+    // Who is told to stop meanwhile does not start.
+    if end == End::Restarted && tokio::time::timeout(Duration::ZERO, &mut told).await.is_err() {
+        bail!("cannot start anew: {}", start_anew());
+    }
     Ok(())
+}
+
+/// How it came to stop.
+#[derive(PartialEq, Eq)]
+enum End {
+    Stopped,
+    /// By a command of an administrator.
+    Restarted,
+    /// Another server has the store.
+    Lost,
+}
+
+/// Becomes a new process of the same command line, with the number that it has: who watches over it sees none end. The program is what
+/// has its name now, so that a newer one that was installed meanwhile is what starts. Returns if it could not, and why.
+fn start_anew() -> std::io::Error {
+    let mut words = std::env::args_os();
+    std::process::Command::new(words.next().unwrap_or_default()).args(words).exec()
 }
 
 /// Waits for the signal that ends the process.

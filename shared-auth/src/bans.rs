@@ -273,7 +273,8 @@ impl Bans {
         }
     }
 
-    fn check(&self, who: &Banned) -> Result<(), BanError> {
+    /// Whether somebody may be kept out: whoever is none of ours.
+    pub fn check(&self, who: &Banned) -> Result<(), BanError> {
         let is_ours = |domain: &str| self.own.iter().any(|own| own == domain);
         let network = match who {
             Banned::Network(network) => network,

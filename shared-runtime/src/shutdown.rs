@@ -1,6 +1,8 @@
 //! Graceful shutdown: everything long-lived is spawned here, hears the call to stop, and is waited for.
 
 use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -11,6 +13,7 @@ use tokio_util::task::TaskTracker;
 pub struct Shutdown {
     token: CancellationToken,
     tasks: TaskTracker,
+    starts_anew: Arc<AtomicBool>,
 }
 
 impl Shutdown {
@@ -58,6 +61,19 @@ impl Shutdown {
         self.tasks.close();
     }
 
+    /// Tells the process to stop and to start anew, unless it was told to stop before.
+    pub fn begin_anew(&self) {
+        if !self.is_begun() {
+            self.starts_anew.store(true, Ordering::Release);
+        }
+        self.begin();
+    }
+
+    /// Whether the process was told to start anew when it has stopped.
+    pub fn starts_anew(&self) -> bool {
+        self.starts_anew.load(Ordering::Acquire)
+    }
+
     /// Tells the process to stop and waits for its tasks, at most `patience`. False if some were still running.
     pub async fn finish(&self, patience: Duration) -> bool {
         self.begin();
@@ -76,6 +92,17 @@ mod tests {
         let task = shutdown.spawn(async move { heard.begun().await });
         assert!(shutdown.finish(Duration::from_secs(5)).await);
         assert!(task.await.is_ok() && shutdown.is_begun());
+    }
+
+    #[test]
+    fn starts_anew_if_that_is_the_first_that_it_is_told() {
+        let (again, over) = (Shutdown::new(), Shutdown::new());
+        again.clone().begin_anew();
+        again.begin();
+        over.begin();
+        over.begin_anew();
+        assert_eq!([again.starts_anew(), over.starts_anew()], [true, false]);
+        assert!(again.is_begun() && over.is_begun());
     }
 
     #[tokio::test(start_paused = true)]

@@ -153,7 +153,7 @@ pub struct Config {
     /// What becomes of calls by XMPP (Jingle) between two accounts that have telephones here: `allow`, `warn` (they pass, and
     /// the caller is told the telephone's address) or `deny`. Calls with other domains pass. Default `allow`.
     pub own_calls: OwnCalls,
-    /// Whether administrators may shut the service down by a command in their client (XEP-0133). Default false.
+    /// Whether administrators may shut the service down or restart it by a command in their client (XEP-0133). Default false.
     pub admins_may_stop: bool,
     /// Whether push services learn who wrote, and the beginning of what (XEP-0357). Default false: they learn that
     /// something came.
@@ -382,7 +382,11 @@ const KEYS: &[Key] = &[
         "\"allow\"",
         "calls by Jingle between two accounts that have telephones here: allow, warn or deny",
     ),
-    Key::new("xmpp.admins_may_stop", "false", "administrators may shut the service down by a command"),
+    Key::new(
+        "xmpp.admins_may_stop",
+        "false",
+        "administrators may shut the service down or restart it by a command",
+    ),
     Key::new("xmpp.push_details", "false", "push services learn who wrote, and the beginning of what"),
     Key::new("xmpp.roominfo_alias", "true", "muc#roominfo_audio-video-uri beside audio-video-uri"),
 ];

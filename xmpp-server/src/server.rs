@@ -116,6 +116,9 @@ pub struct XmppServer {
     server: Arc<Server>,
 }
 
+/// Says whether the process could start anew, or why not.
+type MayStart = dyn Fn() -> Result<(), String> + Send + Sync;
+
 /// What all tasks share.
 pub(crate) struct Server {
     pub(crate) config: Config,
@@ -170,6 +173,7 @@ pub(crate) struct Server {
     pub(crate) calls: OnceLock<Arc<dyn ConferenceDirectory>>,
     /// Who knows by whom accounts are found.
     pub(crate) visibility: OnceLock<Arc<dyn Visibility>>,
+    pub(crate) may_start: OnceLock<Box<MayStart>>,
     /// Where invitations lead, where somebody serves their pages.
     pub(crate) invitations: OnceLock<Invitations>,
     /// Accounts that were made unasked, and guests, by network.
@@ -256,6 +260,7 @@ impl XmppServer {
             about: OnceLock::new(),
             calls: OnceLock::new(),
             visibility: OnceLock::new(),
+            may_start: OnceLock::new(),
             invitations: OnceLock::new(),
             arrivals: Arrivals::default(),
             guests: Guests::new(&config.guests),
@@ -411,6 +416,13 @@ impl XmppServer {
     pub fn attach_visibility(&self, visibility: Arc<dyn Visibility>) {
         // A second would be a mistake of whoever composes; the first goes on being asked.
         let _ = self.server.visibility.set(visibility);
+    }
+
+    /// Says whether the process could start anew; administrators may have it do so by a command from now on, where the operator lets them
+    /// (`xmpp.admins_may_stop`). Only the first counts.
+    pub fn attach_restart(&self, may_start: impl Fn() -> Result<(), String> + Send + Sync + 'static) {
+        // A second would be a mistake of whoever composes; the first goes on being asked.
+        let _ = self.server.may_start.set(Box::new(may_start));
     }
 
     /// Gives the rooms the focus, which they ask when they missed what it said. Only the first counts.

@@ -57,13 +57,13 @@ impl Chat {
     }
 
     /// Waits for a stanza that holds all that `pattern` says; others are passed over.
-    pub(crate) fn receive(&mut self, pattern: &str) {
+    pub(crate) fn receive(&mut self, pattern: &str) -> Element {
         let wanted = Element::parse(pattern, "jabber:client").unwrap();
         let mut seen = Vec::new();
         let end = Instant::now() + PATIENCE;
         while let Some(stanza) = self.next(end) {
             if holds(&stanza, &wanted) {
-                return;
+                return stanza;
             }
             let mut text = String::new();
             stanza.print("", &mut text);

@@ -16,6 +16,7 @@ mod metrics;
 #[cfg(target_os = "linux")]
 mod overload;
 mod phone;
+mod restart;
 mod scenarios;
 mod service;
 mod told;

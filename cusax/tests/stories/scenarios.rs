@@ -77,7 +77,7 @@ fn act(party: &mut Party, scene: &Scene) {
         (Party::Phone(phone), "receives") => phone.receive(&scene.body),
         (Party::Chat(chat), "connects") => chat.log_in(),
         (Party::Chat(chat), "sends") => chat.send(&scene.body.join("")),
-        (Party::Chat(chat), "receives") => chat.receive(&scene.body.join("")),
+        (Party::Chat(chat), "receives") => drop(chat.receive(&scene.body.join(""))),
         (_, what) => panic!("line {}: nobody knows how to play «{what}»", scene.line),
     }
 }

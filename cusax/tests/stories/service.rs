@@ -17,6 +17,7 @@ pub(crate) struct Service {
     folder: PathBuf,
     process: Child,
     ports: HashMap<String, u16>,
+    keys: &'static [(&'static str, &'static str)],
 }
 
 impl Service {
@@ -25,17 +26,22 @@ impl Service {
     }
 
     pub(crate) fn start_at(domain: &str) -> Self {
+        Self::start_with(domain, &[])
+    }
+
+    /// With further keys, as environment variables.
+    pub(crate) fn start_with(domain: &str, keys: &'static [(&'static str, &'static str)]) -> Self {
         let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("cusax-story-{}-{serial}", std::process::id()));
-        let (process, ports) = serve(&folder, domain);
-        Self { domain: domain.to_owned(), folder, process, ports }
+        let (process, ports) = serve(&folder, domain, keys);
+        Self { domain: domain.to_owned(), folder, process, ports, keys }
     }
 
     /// SIGKILL, and a new server over the same data.
     pub(crate) fn kill_and_start(&mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
-        (self.process, self.ports) = serve(&self.folder, &self.domain);
+        (self.process, self.ports) = serve(&self.folder, &self.domain, self.keys);
     }
 
     /// SIGTERM, without waiting.
@@ -51,6 +57,14 @@ impl Service {
 
     pub(crate) fn port(&self, listener: &str) -> u16 {
         self.ports[listener]
+    }
+
+    /// Where it listens by what it tells commands beside it, if it runs.
+    pub(crate) fn told_port(&self, listener: &str) -> Option<u16> {
+        let told = std::fs::read(self.folder.join("cusax.running")).ok()?;
+        let told: serde_json::Value = serde_json::from_slice(&told).ok()?;
+        let bound = told["listeners"].as_array()?.iter().find(|bound| bound["listener"] == listener)?;
+        bound["address"].as_str()?.parse().map(|address: std::net::SocketAddr| address.port()).ok()
     }
 
     pub(crate) fn process_id(&self) -> u32 {
@@ -130,9 +144,13 @@ fn command(folder: &PathBuf, domain: &str) -> Command {
     command
 }
 
-fn serve(folder: &PathBuf, domain: &str) -> (Child, HashMap<String, u16>) {
-    let mut process =
-        command(folder, domain).args(["serve", "--json"]).stdout(Stdio::piped()).spawn().unwrap();
+fn serve(folder: &PathBuf, domain: &str, keys: &[(&str, &str)]) -> (Child, HashMap<String, u16>) {
+    let mut process = command(folder, domain)
+        .envs(keys.iter().copied())
+        .args(["serve", "--json"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut ports = HashMap::new();
     for line in BufReader::new(process.stdout.take().unwrap()).lines() {
         let told: serde_json::Value = serde_json::from_str(&line.unwrap()).unwrap();

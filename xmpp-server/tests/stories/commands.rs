@@ -1,6 +1,7 @@
 //! Commands for administrators, and the directory — XEP-0050, XEP-0133, XEP-0055.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::common::{
     Client, DOMAIN, Everybody, PASSWORD, Served, attribute, befriend, serve, serve_again, serve_with,
@@ -120,7 +121,7 @@ async fn an_administrator_adds_changes_disables_and_deletes_a_user() {
         admin: false,
         contact: None,
     };
-    let (domains, minute) = (Domains::new(DOMAIN, []), std::time::Duration::from_secs(60));
+    let (domains, minute) = (Domains::new(DOMAIN, []), Duration::from_secs(60));
     let now = shared_runtime::unix_millis();
     served.auth.invites.create(&domains, opens, None, minute, now).await.unwrap();
     let kept = run(&mut alice, "add-user", &held).await;
@@ -199,7 +200,7 @@ async fn sessions_end_and_users_are_counted_and_listed() {
     }
     let online = run(&mut alice, "get-online-users-list", &[("max_items", "1")]).await;
     assert!(online.contains("<value>alice@example.org<") && !online.contains("bob@"), "{online}");
-    assert!(run(&mut alice, "get-idle-users-list", &[]).await.contains("<value>bob@example.org<"));
+    assert!(run(&mut alice, "get-idle-users", &[]).await.contains("<value>bob@example.org<"));
     assert!(run(&mut alice, "get-registered-users-list", &[]).await.contains("carol@example.org"));
     let bobs = run(&mut alice, "user-stats", &[("accountjid", "bob@example.org")]).await;
     for part in ["<value>1</value>", "<value>b</value>", "<value>phone</value>"] {
@@ -256,6 +257,57 @@ async fn administrators_shut_the_service_down_where_the_operator_lets_them() {
     bob.expect(&["good night"]).await;
     bob.expect_stream_error("system-shutdown").await;
     served.shutdown.ended().await;
+    assert!(!served.shutdown.starts_anew());
+}
+
+#[tokio::test]
+async fn administrators_edit_whom_the_service_keeps_out() {
+    let served = serve().await;
+    let mut alice = admin(&served).await;
+    let number = "+33123456780".parse().unwrap();
+    served.auth.bans.make(number, "spam", Duration::from_secs(3600)).await.unwrap();
+    let mut edit = async |list: &[&str]| {
+        let form = alice.ask("set", DOMAIN, &execute("edit-blacklist")).await;
+        let session = attribute(&form, "command", "sessionid");
+        let values: String = list.iter().map(|who| format!("<value>{who}</value>")).collect();
+        let done = format!(
+            "<command xmlns='{COMMANDS}' node='{ADMIN}#edit-blacklist' sessionid='{session}'>\
+             <x xmlns='jabber:x:data' type='submit'><field var='blacklistjids'>{values}</field></x></command>"
+        );
+        (form, alice.ask("set", DOMAIN, &done).await)
+    };
+    let (form, done) = edit(&["eve@elsewhere.example", "spam.example"]).await;
+    assert!(!form.contains("<value>+33"), "numbers are not on it: {form}");
+    assert!(done.contains("status='completed'") && !done.contains("<note"), "{done}");
+    let refuses = |local, domain| served.auth.bans.refuses(local, domain);
+    assert!(refuses("eve", "elsewhere.example") && refuses("anybody", "spam.example"));
+    for (wrong, why) in [("192.0.2.0/24", "neither"), ("a b", "is not")] {
+        let (_, not) = edit(&["new.example", wrong]).await;
+        assert!(not.contains("type='error'") && not.contains(why), "{wrong}: {not}");
+        assert!(!refuses("anybody", "new.example"), "nothing is changed");
+    }
+    let (form, _) = edit(&["spam.example"]).await;
+    assert!(form.contains("<value>eve@elsewhere.example</value><value>spam.example</value>"), "{form}");
+    assert!(!refuses("eve", "elsewhere.example") && refuses("anybody", "spam.example"));
+    assert_eq!(served.auth.bans.all().await.unwrap().len(), 2, "the number is still there");
+}
+
+#[tokio::test]
+async fn administrators_restart_the_service_if_it_would_start() {
+    let config = Config { admins_may_stop: true, ..Config::default() };
+    let served = serve_with(config, Store::in_memory()).await;
+    let mut alice = admin(&served).await;
+    let none = alice.ask("set", DOMAIN, &execute("restart")).await;
+    assert!(none.contains("item-not-found"), "nobody would start it: {none}");
+    let faults = Arc::new(std::sync::Mutex::new(vec!["`domain`: `x y` is not a domain".to_owned()]));
+    let still = Arc::clone(&faults);
+    served.server.attach_restart(move || still.lock().unwrap().pop().map_or(Ok(()), Err));
+    let not = run(&mut alice, "restart", &[("delay", "0")]).await;
+    assert!(not.contains("type='error'") && not.contains("is not a domain"), "{not}");
+    assert!(!served.shutdown.is_begun());
+    assert!(run(&mut alice, "restart", &[("delay", "0")]).await.contains("restarts in 0 s"));
+    served.shutdown.ended().await;
+    assert!(served.shutdown.starts_anew());
 }
 
 #[tokio::test]

@@ -28,14 +28,14 @@ pub(super) const ONLINE: Command = Command {
 };
 
 pub(super) const ACTIVE: Command = Command {
-    node: "http://jabber.org/protocol/admin#get-active-users-list",
+    node: "http://jabber.org/protocol/admin#get-active-users",
     name: "List of active users",
     form: Some(form),
     run: |server, _, form| Box::pin(async move { online(server, form, "activeuserjids", |active| active) }),
 };
 
 pub(super) const IDLE: Command = Command {
-    node: "http://jabber.org/protocol/admin#get-idle-users-list",
+    node: "http://jabber.org/protocol/admin#get-idle-users",
     name: "List of idle users",
     form: Some(form),
     run: |server, _, form| Box::pin(async move { online(server, form, "idleuserjids", |active| !active) }),

@@ -10,6 +10,7 @@
 
 mod add_user;
 mod announce;
+mod blacklist;
 mod callers;
 mod change_password;
 mod counts;
@@ -51,7 +52,7 @@ pub(super) const FEATURE: Feature = Feature {
         invite::SPEC,
         Spec::xep(50, "1.3.0").note("one stage each"),
         Spec::xep(133, "1.3.1")
-            .note("all but passwords, lists of who may, and a restart, which are the operator's; the end of the service if the operator lets"),
+            .note("all but whitelists and the list of administrators, which are the operator's; a restart and the end of the service if the operator lets"),
     ],
     takes: &[("command", ns::COMMANDS)],
     server: &[ns::COMMANDS],

@@ -6,7 +6,7 @@ use shared_model::Pending;
 use xmpp_core::Jid;
 use xmpp_core::payload::form::Form;
 
-use super::{Run, Stop, callers, invite, lookup, phone, shutdown, standing, voicemail};
+use super::{Run, Stop, blacklist, callers, invite, lookup, phone, shutdown, standing, voicemail};
 use crate::server::Server;
 
 /// One line of the table.
@@ -43,7 +43,9 @@ pub(super) const OWN: &[Own] = &[
     standing::DELETE_OF_THE_DAY,
     standing::SET_WELCOME,
     standing::DELETE_WELCOME,
-    shutdown::COMMAND,
+    blacklist::COMMAND,
+    shutdown::RESTART,
+    shutdown::STOP,
 ];
 
 /// The command of a node, if it is served.
