@@ -2,6 +2,8 @@
 //!
 //! In    a get for anybody's card, a set of one's own.
 //! Out   the card with the account's SIP addresses in it (RFC 7081 §3.1, rules in `tel`).
+//!       Who wrote no FN has the account's name there for whoever finds the account (XEP-0055); vCard4, which must have one (RFC 6350
+//!       §6.2.1), makes it of what there is.
 //! State one record, collection `vcard`, as vcard-temp; both forms are made of it.
 //! Errors a set whose `tel` is a fragment or somebody else's address: `not-acceptable`, with a text that says why.
 //!
@@ -16,6 +18,7 @@ use xmpp_core::payload::form::{Field, Form as DataForm};
 use xmpp_core::payload::vcard::{from_vcard4, keep_other_form, to_vcard_temp, to_vcard4};
 use xmpp_core::{Element, ErrorKind, Jid, StanzaError, ns};
 
+use super::directory::finds;
 use super::{Answer, Answered, Feature, Request, Target, store_failed};
 use crate::pubsub;
 use crate::server::Server;
@@ -69,10 +72,46 @@ async fn answer(server: &Server, request: &Request, form: Form) -> Answered {
         return Ok(answer);
     }
     let card = tel::inject(&stored(server, owner).await?, &addresses);
-    if form == Form::Temp {
-        return Ok(to_vcard_temp(&card).into());
+    let card = named(card, &name_for(server, &request.from, owner).await?);
+    Ok(if form == Form::Temp { to_vcard_temp(&card) } else { shown_as_vcard4(card, &addresses) }.into())
+}
+
+/// The name of an account for who reads its card, or none. Its owner sees what is written, and so writes back no more than that.
+async fn name_for(server: &Server, reader: &Jid, owner: &Jid) -> Result<String, StanzaError> {
+    if reader.bare_str() == owner.bare_str() {
+        return Ok(String::new());
     }
-    Ok(with_impp(to_vcard4(&card), &addresses).into())
+    let account = server.account(owner).await.map_err(|error| store_failed(&error))?;
+    let Some(account) = account.filter(|account| !account.name.is_empty()) else { return Ok(String::new()) };
+    Ok(if finds(server, reader, &account).await? { account.name } else { String::new() })
+}
+
+/// A card in vCard4's form.
+fn shown_as_vcard4(card: Element, addresses: &Addresses) -> Element {
+    let name = name_in(&card, &addresses.jid);
+    with_impp(to_vcard4(&named(card, &name)), addresses)
+}
+
+/// The card with this as FN, if it has none.
+fn named(card: Element, name: &str) -> Element {
+    let has_name = |child: &Element| child.name == "FN" && !child.text().trim().is_empty();
+    if name.is_empty() || card.children().any(has_name) {
+        return card;
+    }
+    let rest = card.children().filter(|child| child.name != "FN").cloned().collect::<Vec<_>>();
+    let empty = Element { nodes: Vec::new(), ..card };
+    empty.text_child("FN", name).children_from(rest)
+}
+
+/// What stands for FN where nobody wrote one: the parts of the name, the nickname, the organisation, or what the address begins with.
+fn name_in(card: &Element, jid: &str) -> String {
+    let part = |of: &str| card.get("N").and_then(|name| name.text_of(of));
+    let parts = ["GIVEN", "MIDDLE", "FAMILY"].into_iter().filter_map(part);
+    let name = parts.map(|part| part.trim().to_owned()).filter(|part| !part.is_empty());
+    let others = [card.text_of("NICKNAME"), card.get("ORG").and_then(|org| org.text_of("ORGNAME"))];
+    let name = std::iter::once(name.collect::<Vec<_>>().join(" ")).chain(others.into_iter().flatten());
+    let first = name.map(|name| name.trim().to_owned()).find(|name| !name.is_empty());
+    first.unwrap_or_else(|| jid.split_once('@').map_or(jid, |(local, _)| local).to_owned())
 }
 
 /// A publication of vCard4 sets the card.
@@ -87,8 +126,7 @@ pub(crate) async fn publish(server: &Server, own: &Jid, by: &Jid, four: &Element
 /// The node says what the card does, if it did not before: to everybody, as cards are.
 pub(crate) async fn show(server: &Server, own: &Jid) -> Result<(), StanzaError> {
     let addresses = addresses(server, own).await?;
-    let card = tel::inject(&stored(server, own).await?, &addresses);
-    let card = with_impp(to_vcard4(&card), &addresses);
+    let card = shown_as_vcard4(tel::inject(&stored(server, own).await?, &addresses), &addresses);
     let shown = pubsub::own_items(server, own, NODE).await?;
     if shown.last().is_some_and(|(_, item)| item.children().next() == Some(&card)) {
         return Ok(());

@@ -1,8 +1,11 @@
 //! Rosters, presence, messages, cards — RFC 6121, XEP-0160, XEP-0054, XEP-0292, RFC 7081 §3.1.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::common::{Client, DOMAIN, Served, attribute, befriend, serve, serve_again, serve_with};
+use crate::common::{Client, DOMAIN, Everybody, Served, attribute, befriend, serve, serve_again, serve_with};
+use shared_auth::Profile;
+use shared_model::FoundBy;
 use shared_store::Store;
 use xmpp_core::payload::mam::Otherwise;
 use xmpp_server::Config;
@@ -342,6 +345,54 @@ async fn what_a_user_wrote_into_a_card_is_there_on_the_next_get() {
             "<vcard xmlns='urn:ietf:params:xml:ns:vcard-4.0'><group><impp><uri>{impp}</uri></impp></group></vcard>"
         );
         assert!(alice.ask("set", "", &set).await.contains("somebody else"), "{impp}");
+    }
+}
+
+/// RFC 6350 §6.2.1: a vCard4 has one.
+#[tokio::test]
+async fn who_wrote_no_name_into_a_card_has_that_of_the_account() {
+    let served = serve().await;
+    let (mut alice, mut bob) = pair(&served).await;
+    let temp = "<vCard xmlns='vcard-temp'/>";
+    let four = "<vcard xmlns='urn:ietf:params:xml:ns:vcard-4.0'/>";
+    let (as_temp, as_four) = ("<FN>alice</FN>", "<fn><text>alice</text></fn>");
+    let photo = "<PHOTO><TYPE>image/png</TYPE><BINVAL>AAAA</BINVAL></PHOTO>";
+    // Nobody wrote a card, and somebody wrote another part of it.
+    for inner in ["", photo] {
+        if !inner.is_empty() {
+            let set = format!("<vCard xmlns='vcard-temp'>{inner}</vCard>");
+            assert!(alice.ask("set", "", &set).await.contains("type='result'"));
+        }
+        let card = bob.ask("get", "alice@example.org", temp).await;
+        assert!(card.contains(as_temp) && card.matches("<FN>").count() == 1, "{card}");
+        let card = bob.ask("get", "alice@example.org", four).await;
+        assert!(card.contains(as_four) && card.matches("<fn>").count() == 1, "{card}");
+        let own = alice.ask("get", "alice@example.org", temp).await;
+        assert!(!own.contains("<FN>"), "what she writes back is hers alone: {own}");
+    }
+    let id = served.auth.directory.by_jid(&"alice@example.org".parse().unwrap()).await.unwrap();
+    let id = id.unwrap().account;
+    let named = |name: &str| Profile { name: name.to_owned(), ..Profile::default() };
+    served.auth.book.set_profile(id, named("Alice A.")).await.unwrap();
+    assert!(bob.ask("get", "alice@example.org", temp).await.contains("<FN>Alice A.</FN>"), "it follows");
+    served.server.attach_visibility(Arc::new(Everybody(FoundBy::Nobody)));
+    let card = bob.ask("get", "alice@example.org", four).await;
+    assert!(card.contains(as_four) && !card.contains("Alice A."), "who is found by nobody: {card}");
+    served.auth.book.set_profile(id, named("")).await.unwrap();
+    assert!(!bob.ask("get", "alice@example.org", temp).await.contains("<FN>"));
+    for (inner, name) in [
+        ("", "alice"),
+        ("<NICKNAME>Al</NICKNAME>", "Al"),
+        (
+            "<N><FAMILY>Liddell</FAMILY><GIVEN>Alice</GIVEN><MIDDLE/></N><NICKNAME>Al</NICKNAME>",
+            "Alice Liddell",
+        ),
+        ("<FN>A. L.</FN><NICKNAME>Al</NICKNAME>", "A. L."),
+    ] {
+        let set = format!("<vCard xmlns='vcard-temp'>{inner}</vCard>");
+        assert!(alice.ask("set", "", &set).await.contains("type='result'"));
+        let card = bob.ask("get", "alice@example.org", four).await;
+        assert!(card.contains(&format!("<fn><text>{name}</text></fn>")), "{name}: {card}");
     }
 }
 
