@@ -12,7 +12,7 @@ const STREAMS: &[Spec] = &[
     Spec::rfc(8305).note("connections to other servers"),
     Spec::rfc(9525).note("certificates of other servers"),
     Spec::rfc(7590).complete(),
-    Spec::xep(4, "2.13.1").note("forms of rooms"),
+    Spec::xep(4, "2.13.1").complete().note("forms of ours are read and shown; what others send passes as it is"),
     Spec::xep(45, "1.35.5")
         .complete()
         .note("a moderated room keeps who has a voice for 30 days, and for 1,000 people (section 5.1)"),
@@ -29,6 +29,7 @@ const STREAMS: &[Spec] = &[
     crate::c2s::register::REGISTRATION,
     crate::guests::SPEC,
     crate::session::MANAGEMENT,
+    Spec::xep(122, "1.0.2").note("whole numbers and their least, lists that take other values; what others send passes as it is"),
     Spec::xep(141, "1.0").note("forms to configure rooms and nodes; what others send passes as it is"),
     Spec::xep(388, "1.0.4").complete().note("tasks of XEP-0480"),
     crate::c2s::UPGRADES,
