@@ -7,6 +7,7 @@ processes of the server (/proc/PID/stat). Ours keeps what it acknowledges on dis
 """
 
 import argparse
+import functools
 import json
 import os
 import shutil
@@ -26,6 +27,8 @@ from run import BINARY, PASSWORD, cpu, family  # noqa: E402
 
 DOMAIN = "localhost"
 ACCOUNTS = [f"user{number}" for number in range(100)]
+# For how many seconds messages are sent as fast as a server can take them, and at half of that.
+STEADY = 5
 
 
 def free_port():
@@ -190,6 +193,16 @@ def run(load, server, given, what, *numbers):
     return json.loads(told.splitlines()[-1]), cpu(server.process.pid) - before, server.resident()
 
 
+def measure(load, server, given, label, what, *numbers):
+    """Prints a round; how many units a second it had."""
+    told, spent, _ = run(load, server, given, what, *numbers)
+    each = spent / max(told["units"], 1) * 1e6
+    rate = told["units"] / told["seconds"]
+    way = f", p50 {told['p50']:.2f} ms, p99 {told['p99']:.2f} ms" if told["p99"] else ""
+    print(f"{server.name:9} {label:28} {each:8.1f} µs each, {rate:.0f} a second{way}", flush=True)
+    return rate
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--only", choices=["cusax", "prosody", "ejabberd"])
@@ -216,20 +229,17 @@ def main():
             subprocess.run(words, check=True, capture_output=True)
             server = kind(folder, given)
             try:
-                for what, numbers in (
-                    ("login", (given.logins,)),
-                    ("messages", (given.messages, given.rate)),
-                    ("messages", (4 * given.messages, 0)),
-                    ("room", (100, given.occupants)),
-                ):
-                    told, spent, _ = run(load, server, given, what, *numbers)
-                    each = spent / max(told["units"], 1) * 1e6
-                    rate = told["units"] / told["seconds"]
-                    way = f", p50 {told['p50']:.2f} ms, p99 {told['p99']:.2f} ms" if told["p99"] else ""
-                    print(f"{kind.name:9} {what:9} {each:8.1f} µs each, {rate:.0f} a second{way}", flush=True)
+                measured = functools.partial(measure, load, server, given)
+                measured("login", "login", given.logins)
+                measured("message", "messages", given.messages, given.rate)
+                short = measured("message, as many as go", "messages", 4 * given.messages, 0)
+                # What it can take, and half of that, for some seconds each: a few thousand are over before it is steady.
+                half = int(measured("message, for some seconds", "messages", int(STEADY * short), 0) / 2)
+                measured("message, half of saturation", "messages", STEADY * half, half)
+                measured("delivery in a room", "room", 100, given.occupants)
                 before = server.resident()
                 told, _, after = run(load, server, given, "idle", given.idle)
-                print(f"{kind.name:9} idle      {(after - before) / told['units']:8.1f} KiB a session, {after} KiB in all", flush=True)
+                print(f"{kind.name:9} {'idle':28} {(after - before) / told['units']:8.1f} KiB a session, {after} KiB in all", flush=True)
             finally:
                 server.stop()
 
