@@ -26,7 +26,7 @@ pub(crate) struct Archived {
     pub(crate) by_sender: Option<String>,
     pub(crate) by_recipient: Option<String>,
     /// Until it is dropped, no other message of theirs that is kept is archived and delivered.
-    pub(crate) turn: Turn,
+    pub(crate) turn: Option<Turn>,
 }
 
 /// Keeps a message for its sender, its recipient or both, where they are users of ours who want it.
@@ -54,7 +54,7 @@ pub(crate) async fn keep(
         && is_worth_it
         && sender.is_none_or(|sender| sender.bare_str() != recipient.bare_str())
         && wants(server, recipient, from).await?
-        && server.account(recipient).await?.is_some()
+        && Box::pin(server.account(recipient)).await?.is_some()
     {
         of_recipient = Some((recipient, from));
     }
@@ -63,7 +63,7 @@ pub(crate) async fn keep(
     let behind = recipient.filter(|_| Offline::is_kept(message)).map(Jid::bare_str);
     let accounts: Vec<&str> = owners.chain(behind).collect();
     if !accounts.is_empty() {
-        archived.turn = server.in_order.turn(accounts).await;
+        archived.turn = Some(server.in_order.turn(accounts).await);
     }
     let now = unix_millis();
     let made = |(owner, with): (&Jid, &Jid)| entry(owner, with, message, now);
@@ -149,11 +149,11 @@ fn entry(owner: &Jid, with: &Jid, message: &Stanza, now: i64) -> Entry {
 async fn wants(server: &Server, user: &Jid, with: &Jid) -> Result<bool, StoreError> {
     let preferences = match server.router.archiving(user.bare_str()) {
         Some(preferences) => preferences,
-        None => Arc::new(read(server, user).await?.0),
+        None => Arc::new(Box::pin(read(server, user)).await?.0),
     };
     match preferences.decide(with) {
         Some(decided) => Ok(decided),
-        None => Ok(server.rosters.get(user.bare_str(), &with.to_bare()).await?.is_listed),
+        None => Ok(Box::pin(server.rosters.get(user.bare_str(), &with.to_bare())).await?.is_listed),
     }
 }
 

@@ -88,7 +88,7 @@ pub(crate) async fn blocks(server: &Server, user: &Jid, other: &Jid) -> bool {
     }
     let list = match server.router.blocked(user.bare_str()) {
         Some(list) => list,
-        None => match server.block_lists.read(user.bare_str()).await {
+        None => match Box::pin(server.block_lists.read(user.bare_str())).await {
             Ok(list) => list,
             Err(error) => {
                 tracing::error!(%error, "a block list could not be read");

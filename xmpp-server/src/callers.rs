@@ -110,10 +110,10 @@ pub(crate) async fn refuses(server: &Server, to: &Jid, stanza: &Stanza) -> Optio
     if !begins_call(stanza) {
         return None;
     }
-    if let Some(error) = own(server, to, from, Shown::Address).await {
+    if let Some(error) = Box::pin(own(server, to, from, Shown::Address)).await {
         return Some(error);
     }
-    (!may_call(server, to, Some(from)).await).then(|| ErrorKind::ServiceUnavailable.into())
+    (!Box::pin(may_call(server, to, Some(from))).await).then(|| ErrorKind::ServiceUnavailable.into())
 }
 
 /// The same for a call by which an occupant of a room, who is `from`, calls another; `shown` is what they see of one another.
@@ -190,19 +190,22 @@ impl Known {
 
 /// Whether a stanza asks somebody to talk: files and games by Jingle are no calls.
 pub(crate) fn begins_call(stanza: &Stanza) -> bool {
-    if !stanza.may_have(RTP) || stanza.is_type("error") {
+    let may_ask = match stanza.kind {
+        // What is said to a whole room calls nobody.
+        Kind::Message => !matches!(stanza.type_.as_deref(), Some("groupchat" | "error")),
+        Kind::Iq => stanza.is_type("set"),
+        Kind::Presence => false,
+    };
+    if !may_ask || !stanza.may_have(RTP) {
         return false;
     }
     let is_talk = |content: &Element| content.children().any(|child| child.ns == RTP);
     match stanza.kind {
-        // What is said to a whole room calls nobody.
-        Kind::Message if stanza.is_type("groupchat") => false,
         Kind::Message => stanza.find("propose", PROPOSALS).is_some_and(|propose| is_talk(&propose)),
-        Kind::Iq if stanza.is_type("set") => stanza.find("jingle", JINGLE).is_some_and(|jingle| {
+        _ => stanza.find("jingle", JINGLE).is_some_and(|jingle| {
             matches!(jingle.attribute("action"), Some("session-initiate" | "content-add"))
                 && jingle.children().any(is_talk)
         }),
-        _ => false,
     }
 }
 

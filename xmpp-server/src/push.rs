@@ -219,8 +219,7 @@ pub(crate) fn notify(server: &Server, to: &Jid, message: &Stanza) {
     if message.is_type("groupchat") || is_own || !is_worth_waking(message) {
         return;
     }
-    let user = to.to_bare();
-    spawn(server, user, message, is_away);
+    spawn(server, to, message, is_away);
 }
 
 /// Wakes the client of a session that is away, for what a room says to it.
@@ -230,7 +229,7 @@ pub(crate) fn notify_occupant(server: &Server, to: &Jid, message: &Stanza) {
     }
     let resource = to.resource().unwrap_or_default().to_owned();
     let is_its = move |_: &Server, _: &Jid, registration: &Registration| registration.resource == resource;
-    spawn(server, to.to_bare(), message, is_its);
+    spawn(server, to, message, is_its);
 }
 
 /// Wakes the client of a session whose connection is lost, once for all that it did not get.
@@ -248,17 +247,22 @@ pub(crate) fn notify_waiting<'a>(
     let is_its = move |server: &Server, user: &Jid, registration: &Registration| {
         registration.resource == resource && is_away(server, user, registration)
     };
-    spawn(server, to.to_bare(), message, is_its);
+    spawn(server, to, message, is_its);
 }
 
 fn spawn(
     server: &Server,
-    user: Jid,
+    to: &Jid,
     message: &Stanza,
     is_meant: impl Fn(&Server, &Jid, &Registration) -> bool + Send + 'static,
 ) {
+    let known = server.pushes.known(to.bare_str());
+    if known.as_ref().is_some_and(|all| all.is_empty()) {
+        return;
+    }
     let Some(server) = server.me() else { return };
-    if let Some(all) = server.pushes.known(user.as_str()) {
+    let user = to.to_bare();
+    if let Some(all) = known {
         return wake_those(&server, &user, &all, message, is_meant);
     }
     let message = message.clone();
