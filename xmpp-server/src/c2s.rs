@@ -74,11 +74,12 @@ pub(crate) async fn serve(
     match login {
         Some(Proven::Bound(login)) => {
             let span = StreamSpan { stream: &login.stream, account: login.identity.account }.open();
-            // In a box as well: what has no session yet needs no room for one.
-            Box::pin(session::run(server, *login).instrument(span)).await;
+            // A task of its own: what the login needed is gone while the session lasts.
+            let session = session::run(Arc::clone(&server), login).instrument(span);
+            server.shutdown.spawn(session);
         }
         Some(Proven::Back(session, takeover)) => {
-            let _ = session.send(takeover).await; // it may end at this moment, and the client logs in anew
+            let _ = session.take_over(takeover); // it may end at this moment, and the client logs in anew
         }
         None => {}
     }

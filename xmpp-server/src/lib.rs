@@ -53,6 +53,7 @@ mod own_data;
 mod presence;
 mod pubsub;
 mod push;
+mod queue;
 mod rate;
 mod reach;
 mod retention;

@@ -226,7 +226,7 @@ impl OwnChat for Accounts {
             let session = sessions.iter().find(|session| session.jid.resource() == Some(resource));
             let why = "its owner ended the session";
             let why = StreamError::because(StreamCondition::PolicyViolation, why);
-            let _ = session.ok_or(OwnChatError::Nothing)?.end.send(Some(why)); // ending already
+            session.ok_or(OwnChatError::Nothing)?.door.end(why);
             Ok(())
         })
     }
@@ -246,7 +246,7 @@ pub(crate) async fn end_device(server: &Server, account: AccountId, device: &str
     let why = StreamError::because(StreamCondition::NotAuthorized, clients::REVOKED);
     let is_its = |app: &Option<String>| app.as_ref().is_some_and(|app| app.eq_ignore_ascii_case(device));
     for session in server.router.sessions(card.jid.as_str()).iter().filter(|it| is_its(&it.access.app)) {
-        let _ = session.end.send(Some(why.clone())); // ending already
+        session.door.end(why.clone());
     }
 }
 
@@ -268,7 +268,7 @@ pub(crate) async fn end_gone_devices(server: &Server, card: &AccountCard) {
             kept.iter().any(|device| device.opens_chat && device.name.eq_ignore_ascii_case(app))
         };
         if session.access.app.as_ref().is_some_and(|app| !is_kept(app)) {
-            let _ = session.end.send(Some(why.clone())); // ending already
+            session.door.end(why.clone());
         }
     }
 }

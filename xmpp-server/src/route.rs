@@ -294,9 +294,11 @@ pub(crate) async fn deliver_message(server: &Server, to: &Jid, message: Stanza) 
     let among = if to.is_bare() { None } else { Among::of(&server.router, to.bare_str(), &message) };
     let sent = match server.router.unready(to) {
         Some(session) if session.is_to_be_given() && Offline::is_kept(&message) => {
-            put_behind(server, &session, &message, among.as_ref()).await
+            Box::pin(put_behind(server, &session, &message, among.as_ref())).await
         }
-        Some(session) if session.is_detached => hand(server, &session, &message, among.as_ref()).await,
+        Some(session) if session.is_detached => {
+            Box::pin(hand(server, &session, &message, among.as_ref())).await
+        }
         _ if to.is_bare() => Sent::No,
         _ => server.router.send_among(to, &message, among.as_ref()),
     };
@@ -306,9 +308,12 @@ pub(crate) async fn deliver_message(server: &Server, to: &Jid, message: Stanza) 
         }
         let got = std::slice::from_ref(to);
         carbons::copy_received(&server.router, to, &message, got, among.as_ref()); // §8.5.3.1
-        return given_among(server, to, among).await;
+        if among.is_some() {
+            Box::pin(given_among(server, to, among)).await;
+        }
+        return;
     }
-    to_account_message(server, to, message).await;
+    Box::pin(to_account_message(server, to, message)).await;
 }
 
 /// §8.5.2.1.1, §8.5.2.2.1, §8.5.3.2.1.
@@ -456,7 +461,7 @@ pub(crate) async fn put_by(server: &Server, to: &Jid, messages: &[Kept]) {
 /// Gives what waits for an account to a resource that takes messages, if there is one. One that is about to be given all that
 /// waits gets this with it.
 pub(crate) async fn give_to_willing(server: &Server, user: &Jid) {
-    let is_willing = |s: &Session| s.takes_messages() && s.is_given && s.end.borrow().is_none();
+    let is_willing = |s: &Session| s.takes_messages() && s.is_given && !s.door.is_ended();
     // One that ends meanwhile leaves it to the next.
     for _ in 0..MOST_GIVEN {
         let sessions = server.router.sessions(user.bare_str());

@@ -11,7 +11,6 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use dashmap::DashMap;
 use shared_model::AccountId;
-use tokio::sync::mpsc;
 use xmpp_core::payload::blocking::BlockList;
 use xmpp_core::payload::mam::Preferences;
 use xmpp_core::stream::{StreamCondition, StreamError};
@@ -22,16 +21,14 @@ use crate::blocking::is_exempt;
 use crate::caps::Notify;
 use crate::csi;
 use crate::offline::Came;
-use crate::session::NOT_WHOLE;
+use crate::queue::{Sender, Unsent};
+use crate::session::{Door, NOT_WHOLE};
 
 mod among;
 mod outgoing;
 
 pub(crate) use among::Among;
 pub(crate) use outgoing::{Kept, Outgoing, What, is_kept};
-
-/// What ends a session from outside.
-pub(crate) type End = tokio::sync::watch::Sender<Option<StreamError>>;
 
 /// One bound resource.
 #[derive(Clone)]
@@ -42,8 +39,9 @@ pub(crate) struct Session {
     pub(crate) access: Arc<Access>,
     /// Tells a later session of the same resource from this one.
     pub(crate) serial: u64,
-    pub(crate) outbox: mpsc::Sender<Outgoing>,
-    pub(crate) end: Arc<End>,
+    pub(crate) outbox: Sender<Outgoing>,
+    /// How it is told to end.
+    pub(crate) door: Arc<Door>,
     /// The last presence that was broadcast; none while unavailable.
     pub(crate) presence: Option<Arc<Stanza>>,
     pub(crate) priority: i8,
@@ -151,17 +149,15 @@ impl Router {
         }
         if let Some(old) = entry.iter().position(|s| s.jid == session.jid) {
             let old = entry.remove(old);
-            let _ = old
-                .end
-                .send(Some(StreamError::because(StreamCondition::Conflict, "replaced by a new connection")));
+            old.door.end(StreamError::because(StreamCondition::Conflict, "replaced by a new connection"));
         } else if entry.len() >= most {
             return Err(TooMany);
         }
-        let end = Arc::clone(&session.end);
+        let door = Arc::clone(&session.door);
         entry.push(session);
         drop(entry);
         if let Some(why) = self.closed.get() {
-            let _ = end.send(Some(why.clone())); // it was told, then
+            door.end(why.clone());
         }
         Ok(())
     }
@@ -252,6 +248,12 @@ impl Router {
     /// The sessions of an account at this moment, in the order of binding.
     pub(crate) fn sessions(&self, bare: &str) -> Vec<Session> {
         self.sessions.get(bare).map(|sessions| sessions.clone()).unwrap_or_default()
+    }
+
+    /// Those of them of which this is so. Nothing is copied of the others.
+    pub(crate) fn those(&self, bare: &str, is_meant: impl Fn(&Session) -> bool) -> Vec<Session> {
+        let found = self.sessions.get(bare);
+        found.iter().flat_map(|all| all.iter()).filter(|session| is_meant(session)).cloned().collect()
     }
 
     /// Whether an account has more than one.
@@ -354,7 +356,7 @@ impl Router {
         let why = self.closed.get_or_init(|| why.clone());
         for entry in &self.sessions {
             for session in entry.value() {
-                let _ = session.end.send(Some(why.clone())); // it may have ended meanwhile
+                session.door.end(why.clone());
             }
         }
     }
@@ -373,7 +375,7 @@ impl Router {
     pub(crate) fn end_whose(&self, ends: impl Fn(&Session) -> bool, why: &StreamError) {
         for entry in &self.sessions {
             for session in entry.value().iter().filter(|session| ends(session)) {
-                let _ = session.end.send(Some(why.clone()));
+                session.door.end(why.clone());
             }
         }
     }
@@ -385,8 +387,8 @@ impl Session {
         jid: Jid,
         account: AccountId,
         serial: u64,
-        outbox: mpsc::Sender<Outgoing>,
-        end: Arc<End>,
+        outbox: Sender<Outgoing>,
+        door: Arc<Door>,
         personal: Personal,
     ) -> Self {
         Self {
@@ -395,7 +397,7 @@ impl Session {
             access: Arc::default(),
             serial,
             outbox,
-            end,
+            door,
             presence: None,
             priority: 0,
             is_given: false,
@@ -468,8 +470,8 @@ impl Session {
     fn put(&self, outgoing: Outgoing) -> Sent {
         match self.outbox.try_send(outgoing) {
             Ok(()) => Sent::Yes,
-            Err(mpsc::error::TrySendError::Closed(_)) => Sent::No,
-            Err(mpsc::error::TrySendError::Full(_)) => {
+            Err(Unsent::Closed(_)) => Sent::No,
+            Err(Unsent::Full(_)) => {
                 self.end_unread();
                 Sent::No
             }
@@ -479,13 +481,13 @@ impl Session {
     /// The store did not say what it begins with: its client is to come again.
     pub(crate) fn end_half(&self) {
         let why = StreamError::because(StreamCondition::ResourceConstraint, NOT_WHOLE);
-        let _ = self.end.send(Some(why)); // it may have ended meanwhile
+        self.door.end(why);
     }
 
     /// Its outbox is full.
     pub(crate) fn end_unread(&self) {
         let why = StreamError::because(StreamCondition::PolicyViolation, "the client does not read");
-        let _ = self.end.send(Some(why)); // it may have ended meanwhile
+        self.door.end(why);
     }
 }
 
@@ -493,25 +495,25 @@ impl Session {
 mod tests {
     use super::*;
 
-    fn session(jid: &str, serial: u64) -> (Session, mpsc::Receiver<Outgoing>) {
-        let (outbox, inbox) = mpsc::channel(1);
-        let end = Arc::new(tokio::sync::watch::Sender::new(None));
+    fn session(jid: &str, serial: u64) -> (Session, crate::queue::Receiver<Outgoing>) {
+        let (outbox, inbox) = crate::queue::bounded(1);
+        let door = Arc::default();
         let jid = jid.parse().unwrap();
         let default = xmpp_core::payload::mam::Otherwise::Always;
         let archiving = Arc::new(Preferences { default, always: Vec::new(), never: Vec::new() });
         let personal =
             Personal { blocked: Arc::default(), archiving, avatar: "".into(), is_undisturbed: false };
-        (Session::new(jid, AccountId(1), serial, outbox, end, personal), inbox)
+        (Session::new(jid, AccountId(1), serial, outbox, door, personal), inbox)
     }
 
     #[test]
     fn the_newer_of_one_resource_wins() {
         let router = Router::default();
         let (old, _inbox) = session("a@x/r", 1);
-        let ended = old.end.subscribe();
+        let ended = Arc::clone(&old.door);
         router.bind(old, 1).unwrap();
         router.bind(session("a@x/r", 2).0, 1).unwrap();
-        assert_eq!(ended.borrow().as_ref().unwrap().condition, StreamCondition::Conflict);
+        assert_eq!(ended.ended().unwrap().condition, StreamCondition::Conflict);
         assert!(!router.unbind(&"a@x/r".parse().unwrap(), 1));
         assert_eq!(router.bind(session("a@x/s", 3).0, 1), Err(TooMany));
         assert!(router.unbind(&"a@x/r".parse().unwrap(), 2));
@@ -523,12 +525,12 @@ mod tests {
         let router = Router::default();
         let (early, _inbox) = session("a@x/r", 1);
         let (late, _other) = session("a@x/s", 2);
-        let ends = [early.end.subscribe(), late.end.subscribe()];
+        let ends = [Arc::clone(&early.door), Arc::clone(&late.door)];
         router.bind(early, 9).unwrap();
         router.close(&StreamCondition::SystemShutdown.into());
         router.bind(late, 9).unwrap();
         for ended in ends {
-            assert_eq!(ended.borrow().as_ref().unwrap().condition, StreamCondition::SystemShutdown);
+            assert_eq!(ended.ended().unwrap().condition, StreamCondition::SystemShutdown);
         }
     }
 
@@ -536,12 +538,12 @@ mod tests {
     fn a_client_that_does_not_read_is_ended_and_the_stanza_is_not_delivered() {
         let router = Router::default();
         let (slow, _inbox) = session("a@x/r", 1);
-        let ended = slow.end.subscribe();
+        let ended = Arc::clone(&slow.door);
         router.bind(slow, 9).unwrap();
         let to = "a@x/r".parse().unwrap();
         let message = Stanza::new(xmpp_core::Kind::Message, None);
         assert_eq!(router.send(&to, &message), Sent::Yes);
         assert_eq!(router.send(&to, &message), Sent::No);
-        assert_eq!(ended.borrow().as_ref().unwrap().condition, StreamCondition::PolicyViolation);
+        assert_eq!(ended.ended().unwrap().condition, StreamCondition::PolicyViolation);
     }
 }

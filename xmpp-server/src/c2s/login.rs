@@ -8,10 +8,10 @@
 mod proven;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use shared_auth::{Identity, Tried};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 use xmpp_core::stream::{
     CLOSE, Negotiation, Offer, Registrants, Request, SaslFailure, StreamCondition, StreamError, print_header,
@@ -29,20 +29,20 @@ use crate::admission::{CROWDED, Stage};
 use crate::guests::Seat;
 use crate::half_open::Place;
 use crate::server::Server;
-use crate::session::{Begin, Login, Success, Takeover, Transport};
+use crate::session::{Begin, Door, Login, Success, Takeover, Transport};
 
 /// How a connection gets on after its client proved who it is.
 pub(super) enum Proven {
     /// With a resource of its own.
     Bound(Box<Login>),
     /// With a session that it had before.
-    Back(mpsc::Sender<Box<Takeover>>, Box<Takeover>),
+    Back(Arc<Door>, Box<Takeover>),
 }
 
 /// What a client asks for when it has proved who it is.
 enum Wish {
     Bind { how: Begin, jid: Jid },
-    Resume { session: mpsc::Sender<Box<Takeover>>, h: u32, success: Option<Success> },
+    Resume { session: Arc<Door>, h: u32, success: Option<Success> },
 }
 
 pub(super) struct Connection<'a> {

@@ -73,10 +73,8 @@ fn copy(
     (direction, among): (&str, Option<&Arc<Among>>),
     knows: impl Fn(&Jid) -> bool,
 ) {
-    let sessions = router.sessions(user.bare_str());
-    let mut wanting =
-        sessions.iter().filter(|session| session.wants_carbons && !knows(&session.jid)).peekable();
-    if wanting.peek().is_none() || !is_eligible(message) {
+    let wanting = router.those(user.bare_str(), |session| session.wants_carbons && !knows(&session.jid));
+    if wanting.is_empty() || !is_eligible(message) {
         return;
     }
     let content = forward::wrap(&Element::new(direction, ns::CARBONS), &message.to_bytes(), None);

@@ -65,7 +65,7 @@ async fn answer(server: &Server, request: &Request) -> Answered {
             let why = StreamError::because(StreamCondition::NotAuthorized, REVOKED);
             for session in server.router.sessions(jid.as_str()) {
                 if session.access.certificate.as_ref() == Some(&fingerprint) {
-                    let _ = session.end.send(Some(why.clone())); // it may have ended meanwhile
+                    session.door.end(why.clone());
                 }
             }
         }

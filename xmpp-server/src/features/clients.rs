@@ -116,7 +116,7 @@ pub(crate) async fn take(
 fn end<'a>(sessions: impl IntoIterator<Item = &'a Session>, asks: Option<&Jid>) {
     let why = StreamError::because(StreamCondition::NotAuthorized, REVOKED);
     for session in sessions.into_iter().filter(|session| asks != Some(&session.jid)) {
-        let _ = session.end.send(Some(why.clone())); // it may have ended meanwhile
+        session.door.end(why.clone());
     }
 }
 

@@ -33,7 +33,7 @@ use super::trust::Certificate;
 use super::writer::{TooLarge, Writer};
 use super::{Side, acks, dialback};
 use crate::c2s::{Io, close, linger};
-use crate::rate::Rate;
+use crate::rate::{self, Rate};
 use crate::route;
 use crate::server::Server;
 
@@ -294,7 +294,7 @@ impl Conversation<'_> {
                 return Ok(());
             }
         }
-        let mut chunk = vec![0_u8; 4096];
+        let mut says_much = false;
         loop {
             while let Some(frame) = self.framer.next()? {
                 let mut out = String::new();
@@ -315,7 +315,7 @@ impl Conversation<'_> {
             self.say(due.unwrap_or_default()).await;
             let deadline = self.deadline();
             let step = tokio::select! {
-                read = self.rate.read(reader, &mut chunk) => Step::Read(read),
+                read = self.rate.read(reader, says_much, |read| self.framer.push(read)) => Step::Read(read),
                 Some((pair, verdict)) = self.verdicts.recv() => Step::Judged(pair, verdict),
                 () = self.lanes.one() => Step::Handled,
                 () = sleep_until(deadline) => Step::Late,
@@ -330,7 +330,7 @@ impl Conversation<'_> {
                 Step::Read(Ok(0) | Err(_)) => return Ok(()),
                 Step::Read(Ok(length)) => {
                     self.heard = Instant::now();
-                    self.framer.push(&chunk[..length]);
+                    says_much = rate::says_much(length, says_much);
                 }
                 Step::Judged(pair, verdict) => self.judge(&pair, verdict, "dialback").await?,
                 Step::Handled => {}

@@ -10,9 +10,8 @@ mod giving;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use futures_util::FutureExt;
-use tokio::io::AsyncReadExt;
-use tokio::sync::{mpsc, oneshot};
+use tokio::io::AsyncRead;
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 use xmpp_core::payload::blocking::own_block;
 use xmpp_core::payload::caps::Caps;
@@ -21,16 +20,17 @@ use xmpp_core::stream::{Negotiation, Request, StreamCondition, StreamError};
 use xmpp_core::xml::Framer;
 use xmpp_core::{ErrorKind, Jid, Kind, Stanza, StanzaError, ns};
 
-use super::Ended;
 use super::managed::Managed;
 use super::pulse::Heard;
+use super::{Door, Ended, Teller};
 use crate::archive;
 use crate::blocking::{blocks, is_exempt};
 use crate::caps::Notify;
 use crate::features::{carbons, last, not_now};
 use crate::guests::{self, Pace, Passage};
 use crate::pubsub;
-use crate::rate::Rate;
+use crate::queue::Sender;
+use crate::rate::{self, Rate};
 use crate::router::{Directed, Outgoing, What};
 use crate::server::Server;
 use crate::voicemail::heard;
@@ -42,13 +42,13 @@ pub(super) struct Client<'a> {
     server: &'a Arc<Server>,
     jid: Jid,
     serial: u64,
-    outbox: mpsc::Sender<Outgoing>,
+    outbox: Sender<Outgoing>,
     pub(super) managed: Managed,
     heard: Arc<Heard>,
     is_available: bool,
     is_given: bool,
     directed: Arc<Directed>,
-    tell: &'a (dyn Fn(bool) + Send + Sync),
+    teller: Arc<Teller>,
     /// What the last presence said of the client, and the id of the question that was asked about it.
     caps: Option<(Caps, String)>,
     /// Nodes whose last items it was sent since it is here.
@@ -68,15 +68,14 @@ struct Held {
 }
 
 impl<'a> Client<'a> {
-    /// A client that has just bound its resource. `tell` publishes whether it is available.
+    /// A client that has just bound its resource.
     pub(super) fn new(
         server: &'a Arc<Server>,
-        jid: Jid,
-        serial: u64,
-        outbox: mpsc::Sender<Outgoing>,
+        (jid, serial): (Jid, u64),
+        outbox: Sender<Outgoing>,
         managed: Managed,
         heard: Arc<Heard>,
-        tell: &'a (dyn Fn(bool) + Send + Sync),
+        teller: Arc<Teller>,
     ) -> Self {
         let mut sessions = server.router.sessions(jid.bare_str()).into_iter();
         let of_router = sessions.find(|session| session.serial == serial);
@@ -91,7 +90,7 @@ impl<'a> Client<'a> {
             is_available: false,
             is_given: false,
             directed,
-            tell,
+            teller,
             caps: None,
             given_last: Notify::default(),
             held: None,
@@ -103,14 +102,13 @@ impl<'a> Client<'a> {
     /// Takes elements until the stream ends, or something interrupts it between two of them.
     pub(super) async fn read(
         &mut self,
-        io: &mut (impl AsyncReadExt + Unpin),
+        io: &mut (impl AsyncRead + Unpin),
         framer: &mut Framer,
         negotiation: &mut Negotiation,
-        mut interrupt: impl Future<Output = Ended> + Unpin,
+        door: &Door,
     ) -> Ended {
-        let mut chunk = vec![0_u8; SMALL_CHUNK];
         let mut out = String::new();
-        let (mut is_fresh, mut is_looked_at) = (false, false);
+        let (mut is_fresh, mut is_looked_at, mut says_much) = (false, false, false);
         loop {
             let mut over = None;
             loop {
@@ -121,23 +119,24 @@ impl<'a> Client<'a> {
                 };
                 // Of the first that was read, who waited knows.
                 if over.is_none() && !std::mem::take(&mut is_looked_at) {
-                    over = (&mut interrupt).now_or_never();
+                    over = door.call().map(Ended::from);
                 }
                 is_fresh = false;
                 self.heard.note(Instant::now());
                 let request = negotiation.handle(frame, "", &mut out);
                 if !out.is_empty() {
-                    let _ = self.outbox.send(Outgoing::words(std::mem::take(&mut out))).await; // its end is noticed elsewhere
+                    let words = Outgoing::words(std::mem::take(&mut out));
+                    let _ = Box::pin(self.outbox.send(words)).await; // its end is noticed elsewhere
                 }
                 let taken = match request {
                     Err(error) => Err(error),
                     Ok(Some(Request::Close)) => return Ended::Closed,
                     Ok(Some(Request::Active(is_active))) => {
-                        self.set_active(is_active).await;
+                        Box::pin(self.set_active(is_active)).await;
                         Ok(())
                     }
                     Ok(Some(Request::Manage(command))) => {
-                        self.managed.take(self.server, &self.jid, &self.outbox, command).await
+                        Box::pin(self.managed.take(self.server, &self.jid, &self.outbox, command)).await
                     }
                     // What it says is done to the end, and what it asks nobody would read.
                     Ok(Some(Request::Stanza(stanza, _)))
@@ -169,27 +168,23 @@ impl<'a> Client<'a> {
             let (bytes, stanzas) = &mut self.rates;
             let reading = async {
                 stanzas.ready().await;
-                bytes.read(io, &mut chunk).await
+                bytes.read(io, says_much, |read| framer.push(read)).await
             };
             let read = tokio::select! {
                 biased;
-                ended = &mut interrupt => return ended,
+                call = door.called() => return call.into(),
                 read = reading => read,
                 presence = waited(&mut self.held) => {
-                    self.present(presence).await;
+                    Box::pin(self.present(presence)).await;
                     continue;
                 }
             };
             match read {
                 Ok(0) | Err(_) => return Ended::Lost,
                 Ok(length) => {
-                    framer.push(&chunk[..length]);
                     (is_fresh, is_looked_at) = (true, true);
                     // Who sends much is read in large pieces while it lasts.
-                    let wanted = if length == chunk.len() { LARGE_CHUNK } else { SMALL_CHUNK };
-                    if wanted != chunk.len() && (wanted == LARGE_CHUNK || length < SMALL_CHUNK) {
-                        chunk = vec![0; wanted];
-                    }
+                    says_much = rate::says_much(length, says_much);
                 }
             }
         }
@@ -232,7 +227,7 @@ impl<'a> Client<'a> {
         if let Some(pace) = &mut self.pace {
             pace.wait().await;
             match guests::passage(self.server, &stanza) {
-                Passage::Granted => self.guest(stanza).await,
+                Passage::Granted => Box::pin(self.guest(stanza)).await,
                 Passage::Refused(error) => route::refuse(self.server, &stanza, &error),
                 Passage::Ignored => {}
             }
@@ -251,16 +246,17 @@ impl<'a> Client<'a> {
             let avatar = self.server.router.avatar(self.jid.bare_str());
             stanza = crate::avatar::with_hash(stanza, avatar.as_deref().unwrap_or_default());
         }
+        // All but a message in boxes of their own: messages are many, and what is made for each should be small.
         match (stanza.kind, &stanza.to) {
-            (Kind::Presence, None) => self.presence(stanza).await,
+            (Kind::Presence, None) => Box::pin(self.presence(stanza)).await,
             (Kind::Presence, Some(to)) => {
                 let to = to.clone();
-                self.directed_presence(stanza, &to).await;
+                Box::pin(self.directed_presence(stanza, &to)).await;
             }
             // RFC 6120 §10.3.3: without `to`, an iq is for the account.
             (Kind::Iq, None) => {
                 let target = features::Target::Account(self.jid.to_bare());
-                features::answer(self.server, target, stanza).await;
+                Box::pin(features::answer(self.server, target, stanza)).await;
             }
             (Kind::Message, _) => {
                 if stanza.to.is_none() {
@@ -268,7 +264,7 @@ impl<'a> Client<'a> {
                 }
                 self.message(stanza).await;
             }
-            _ => route::route(self.server, stanza).await,
+            _ => Box::pin(route::route(self.server, stanza)).await,
         }
         Ok(())
     }
@@ -350,9 +346,9 @@ impl<'a> Client<'a> {
     async fn message(&mut self, message: Stanza) {
         let Some(to) = message.to.clone() else { return };
         if message.is_type("groupchat") {
-            return route::route(self.server, message).await;
+            return Box::pin(route::route(self.server, message)).await;
         }
-        if to.as_str() == self.jid.bare_str() && pubsub::decide(self.server, &message).await {
+        if to.as_str() == self.jid.bare_str() && Box::pin(pubsub::decide(self.server, &message)).await {
             return;
         }
         heard::look_at(self.server, &self.jid, &message);
@@ -376,15 +372,22 @@ impl<'a> Client<'a> {
                 }
             };
         let _turn = archived.turn;
-        let sent = archive::with_id(message.clone(), archived.by_sender.as_deref(), &self.jid);
+        // For the sender's other clients, if there are any.
+        let sent = self
+            .server
+            .router
+            .has_several(self.jid.bare_str())
+            .then(|| archive::with_id(message.clone(), archived.by_sender.as_deref(), &self.jid));
         if is_local {
             let is_to_self = to.bare_str() == self.jid.bare_str();
             let id = if is_to_self { archived.by_sender } else { archived.by_recipient };
             route::deliver_message(self.server, &to, archive::with_id(message, id.as_deref(), &to)).await;
         } else {
-            route::route(self.server, message).await;
+            Box::pin(route::route(self.server, message)).await;
         }
-        carbons::copy_sent(&self.server.router, &self.jid, &sent);
+        if let Some(sent) = sent {
+            carbons::copy_sent(&self.server.router, &self.jid, &sent);
+        }
     }
 
     /// RFC 6121 §4.2, §4.4, §4.5.
@@ -440,7 +443,7 @@ impl<'a> Client<'a> {
         }
         if is_initial {
             presence::arrive(self.server, (&self.jid, self.serial), &stanza).await;
-            (self.tell)(true);
+            self.teller.shown(self.server, true);
             if self.pace.is_none() {
                 standing::greet(self.server, &self.jid).await;
             }
@@ -490,7 +493,7 @@ impl<'a> Client<'a> {
         if std::mem::take(&mut self.is_available) {
             // Who was not told hears it when they ask next; the log has why.
             let _ = presence::broadcast(self.server, &self.jid, &stanza, false).await;
-            (self.tell)(false);
+            self.teller.shown(self.server, false);
             if self
                 .server
                 .router
@@ -530,7 +533,7 @@ async fn waited(held: &mut Option<Box<Held>>) -> Stanza {
         None => std::future::pending().await,
         Some(waiting) => {
             // An answer that nobody will give any more is one, too.
-            let _ = tokio::time::timeout_at(waiting.until, &mut waiting.registered).await;
+            let _ = Box::pin(tokio::time::timeout_at(waiting.until, &mut waiting.registered)).await;
         }
     }
     match held.take() {
@@ -550,7 +553,3 @@ fn priority_of(presence: &Stanza) -> i8 {
 
 /// Addresses that one session may send presence to directly, rooms among them.
 const MOST_DIRECTED: usize = 1000;
-
-/// Bytes that are read at once of a client that says little, and of one that says much.
-const SMALL_CHUNK: usize = 1_024;
-const LARGE_CHUNK: usize = 16_384;

@@ -9,13 +9,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use shared_model::{AccountId, Spec};
-use tokio::sync::mpsc;
 use xmpp_core::stream::management::{self, Command, TooHigh, Unacked};
 use xmpp_core::stream::{StreamCondition, StreamError};
 use xmpp_core::{ErrorKind, Jid};
 
 use super::client::given;
-use super::resume::Takeover;
+use super::door::Door;
+use crate::queue::Sender;
 use crate::router::{Outgoing, What};
 use crate::server::Server;
 
@@ -27,7 +27,7 @@ pub(crate) const SPEC: Spec = Spec::xep(198, "1.6.3")
 pub(super) struct Managed {
     account: AccountId,
     unacked: Arc<Mutex<Unacked<Outgoing>>>,
-    takeover: mpsc::Sender<Box<Takeover>>,
+    door: Arc<Door>,
     /// Stanzas of the client that were handled since `<enable/>`; none before.
     handled: Option<u32>,
     /// How long a session may be without connection at most; zero: not at all.
@@ -40,10 +40,10 @@ impl Managed {
     pub(super) fn new(
         account: AccountId,
         unacked: Arc<Mutex<Unacked<Outgoing>>>,
-        takeover: mpsc::Sender<Box<Takeover>>,
+        door: Arc<Door>,
         most: Duration,
     ) -> Self {
-        Self { account, unacked, takeover, handled: None, most, resumable: None }
+        Self { account, unacked, door, handled: None, most, resumable: None }
     }
 
     /// Whose session it is.
@@ -88,7 +88,7 @@ impl Managed {
         &mut self,
         server: &Arc<Server>,
         jid: &Jid,
-        outbox: &mpsc::Sender<Outgoing>,
+        outbox: &Sender<Outgoing>,
         command: Command,
     ) -> Result<(), StreamError> {
         let answer = match (command, self.handled) {
@@ -124,7 +124,7 @@ impl Managed {
         let patience = max.map_or(self.most, |max| self.most.min(Duration::from_secs(max.into())));
         if resume && !patience.is_zero() {
             let id = server.new_id();
-            server.resumables.begin(&id, self.account, self.takeover.clone());
+            server.resumables.begin(&id, self.account, Arc::clone(&self.door));
             self.resumable = Some((id, patience));
         }
         let resumable = self.resumable.as_ref().map(|(id, patience)| (id.as_str(), patience.as_secs()));

@@ -14,40 +14,45 @@
 //!        client did not get go where those for somebody away go.
 
 mod client;
+mod connection;
+mod door;
 mod managed;
 mod outlet;
 mod pulse;
 mod resume;
+mod teller;
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use shared_model::{Correlation, Event, Fact, ProtectedEvent, SessionEvent};
 use shared_store::StoreError;
-use tokio::io::{AsyncWriteExt, ReadHalf, WriteHalf};
-use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 use xmpp_core::Jid;
 use xmpp_core::stream::inline::{self, InlineBind};
-use xmpp_core::stream::{CLOSE, Negotiation, StreamCondition, StreamError};
+use xmpp_core::stream::{Negotiation, StreamCondition, StreamError};
 use xmpp_core::xml::Framer;
 use xmpp_core::{Element, ErrorKind, Stanza, ns};
 
 pub(crate) use client::{Given, give_again, give_later, give_waiting};
+pub(crate) use door::Door;
 pub(crate) use managed::SPEC as MANAGEMENT;
 pub(crate) use resume::{Resumables, Takeover};
 
-use crate::access::{Access, Guarded};
+use crate::access::Access;
 use crate::admission::{CROWDED, Crowded, Stage};
-use crate::c2s::{Io, close, linger};
+use crate::c2s::{Io, linger};
 use crate::guests::Seat;
+use crate::queue::{self, Sender};
 use crate::router::{Outgoing, Personal, Session, What};
 use crate::server::Server;
 use crate::{abusers, archive, avatar, blocking, features, guests, own_chat, route, undisturbed};
 use client::Client;
+use connection::{Connection, refuse, refuse_io};
+use door::Call;
 use managed::Managed;
-use outlet::{Broken, Outlet, Until};
+use outlet::{Broken, Outlet};
+use teller::Teller;
 
 /// A connection whose client proved who it is, and what was read from it.
 pub(crate) struct Transport {
@@ -106,18 +111,35 @@ impl Success {
 }
 
 /// Binds the resource and serves it to its end.
-pub(crate) async fn run(server: Arc<Server>, login: Login) {
-    let Login { mut transport, identity, access, seat: _seat, how, jid, stream } = login;
-    let (outbox, inbox) = mpsc::channel(server.config.outbox.max(1));
-    let (end, ended) = watch::channel(None);
-    let end = Arc::new(end);
+///
+/// What begins and what ends a session is in boxes of its own: there are many sessions, and most of them wait.
+pub(crate) async fn run(server: Arc<Server>, login: Box<Login>) {
+    let Some((mut begun, connection)) = Box::pin(begin(&server, login)).await else { return };
+    let (left, why) = begun.life.live(&mut begun.client, connection).await;
+    Box::pin(end(begun, left, why)).await;
+}
+
+/// A session that is bound.
+struct Begun<'a> {
+    life: Life<'a>,
+    client: Client<'a>,
+    outbox: Sender<Outgoing>,
+    /// A guest's place, for as long as the session lasts.
+    _seat: Option<Seat>,
+}
+
+/// Binds the resource; nothing, when it may not be, and the client was told.
+async fn begin(server: &Arc<Server>, login: Box<Login>) -> Option<(Box<Begun<'_>>, Box<Connection>)> {
+    let Login { mut transport, identity, access, seat, how, jid, stream } = *login;
+    let (outbox, inbox) = queue::bounded(server.config.outbox);
+    let door = Arc::<Door>::default();
     let serial = server.new_serial();
     let (is_guest, certificate) = (access.is_guest, access.certificate.clone());
     let guarded = access.guarded();
-    let refused = match server.admission.turn(Stage::Bind, personal(&server, &jid)).await {
+    let refused = match server.admission.turn(Stage::Bind, personal(server, &jid)).await {
         Ok(Ok(personal)) => {
-            let (sender, end) = (outbox.clone(), Arc::clone(&end));
-            let session = Session::new(jid.clone(), identity.account, serial, sender, end, personal);
+            let (sender, door) = (outbox.clone(), Arc::clone(&door));
+            let session = Session::new(jid.clone(), identity.account, serial, sender, door, personal);
             let session = Session { access: Arc::new(access), ..session };
             let bound = server.router.bind(session, server.config.resources);
             bound.err().map(|_| "too many resources of this account")
@@ -128,7 +150,7 @@ pub(crate) async fn run(server: Arc<Server>, login: Login) {
         }
         Err(Crowded) => Some(CROWDED),
     };
-    let outlet = Outlet::new(inbox, end, &server.config);
+    let outlet = Outlet::new(inbox, Arc::clone(&door), &server.config);
     let mut out = String::new();
     if let Some(words) = refused {
         // RFC 6120 §7.6.2.1
@@ -136,42 +158,21 @@ pub(crate) async fn run(server: Arc<Server>, login: Login) {
             transport.negotiation.unbound(request, &ErrorKind::ResourceConstraint.into(), &mut out);
         }
         let why = StreamError::because(StreamCondition::ResourceConstraint, words);
-        let connection = Connection::start(&server, transport, outlet, &jid);
+        let connection = Connection::start(server, transport, outlet, (&jid, &door));
         let (_, mut reader) = connection.finish(outbox, out + &why.print()).await;
-        return linger(&mut reader).await;
+        linger(&mut reader).await;
+        return None;
     }
     server.metrics.sessions.inc();
-    // Of guests nothing is told: there is no account that it would be about.
-    let publish = |event: Event| {
-        if !is_guest {
-            server.bus.publish(Fact::new(Correlation::of_stream(&stream), event));
-        }
-    };
-    let tell = |event: SessionEvent| publish(event.into());
-    let (account, bare, resource) =
-        (identity.account, identity.jid.clone(), jid.resource().unwrap_or("").to_owned());
-    tell(SessionEvent::Bound {
-        account,
-        jid: bare.clone(),
-        resource: resource.clone(),
-        stream: stream.clone(),
-    });
-    let protected = |(protection, is_open, proved): Guarded| {
-        if let Some(proved) = proved {
-            let resource = resource.clone();
-            publish(ProtectedEvent::Chat { account, resource, protection, is_open, proved }.into());
-        }
-    };
-    protected(guarded);
+    let (bare, resource) = (identity.jid.clone(), jid.resource().unwrap_or("").to_owned());
+    let teller = Arc::new(Teller { is_guest, account: identity.account, jid: bare, resource, stream });
+    teller.bound(server);
+    teller.protected(server, guarded);
     tracing::info!(how = identity.how.as_str(), "session bound");
 
-    let shown = |available| {
-        let (jid, resource) = (bare.clone(), resource.clone());
-        tell(SessionEvent::PresenceChanged { account, jid, resource, available });
-    };
-    let (takeover, takeovers) = mpsc::channel(1);
     let resumable = if is_guest { Duration::ZERO } else { server.config.resume_timeout };
-    let mut stream_management = Managed::new(account, outlet.unacked(), takeover, resumable);
+    let mut stream_management =
+        Managed::new(identity.account, outlet.unacked(), Arc::clone(&door), resumable);
     let mut is_inactive = false;
     let first = match how {
         Begin::Request(request) => {
@@ -180,7 +181,7 @@ pub(crate) async fn run(server: Arc<Server>, login: Login) {
         }
         Begin::Inline(bind, success) => {
             is_inactive = bind.is_inactive;
-            let begun = begin(&server, &jid, *bind, &success, &mut stream_management).await;
+            let begun = begin_inline(server, &jid, *bind, &success, &mut stream_management).await;
             if stream_management.is_on() {
                 transport.negotiation.managed();
             }
@@ -193,56 +194,46 @@ pub(crate) async fn run(server: Arc<Server>, login: Login) {
     let _ = outbox.send(first).await; // there is room for the first
     let heard = outlet.heard();
     heard.rest(is_inactive);
-    let mut client =
-        Client::new(&server, jid.clone(), serial, outbox.clone(), stream_management, heard, &shown);
+    let mut client = Client::new(
+        server,
+        (jid.clone(), serial),
+        outbox.clone(),
+        stream_management,
+        heard,
+        Arc::clone(&teller),
+    );
     client.pace = is_guest.then(guests::Pace::new);
-    let of = |stream: &String| (account, bare.clone(), resource.clone(), stream.clone());
-    let paused = |why: Option<&'static str>| {
-        let (account, jid, resource, stream) = of(&stream);
-        tell(match why {
-            Some(why) => SessionEvent::Suspended { account, jid, resource, stream, why },
-            None => SessionEvent::Resumed { account, jid, resource, stream },
-        });
-    };
-    let mut life = Life {
-        server: &server,
-        jid: jid.clone(),
-        serial,
-        ended,
-        takeovers,
-        paused: &paused,
-        protected: &protected,
-        last: "lost",
-    };
+    let life = Life { server, jid: jid.clone(), serial, door: Arc::clone(&door), teller, last: "lost" };
     life.look_at_password();
     life.look_at_network();
     life.look_at_certificate(certificate.as_deref()).await;
-    let (connection, why) = life.live(&mut client, transport, outlet).await;
-    client.managed.end(&server);
+    let connection = Connection::start(server, transport, outlet, (&jid, &door));
+    Some((Box::new(Begun { life, client, outbox, _seat: seat }), connection))
+}
+
+/// The session is over: everybody who has to know learns it, and what the client did not get goes elsewhere.
+async fn end(begun: Box<Begun<'_>>, left: Left, why: Option<StreamError>) {
+    let Begun { life, mut client, outbox, _seat } = *begun;
+    let Life { server, jid, serial, door, teller, last } = life;
+    door.close();
+    client.managed.end(server);
     let is_replaced = !server.router.unbind(&jid, serial);
-    Box::pin(client.leave(is_replaced)).await;
+    client.leave(is_replaced).await;
     server.metrics.sessions.dec();
-    let ended = why.as_ref().map_or(life.last, |why| why.condition.as_str());
-    tell(SessionEvent::Ended {
-        account,
-        jid: bare.clone(),
-        resource: resource.clone(),
-        stream: stream.clone(),
-        why: ended,
-    });
+    teller.ended(server, why.as_ref().map_or(last, |why| why.condition.as_str()));
     if let Some(why) = &why {
         server.metrics.stream_errors.inc();
         tracing::debug!(condition = why.condition.as_str(), "session ended by us");
     }
     drop(client);
-    match connection {
+    match left {
         Left::Connected(connection) => {
             let last = why.map(|why| why.print()).unwrap_or_default();
             let (outlet, mut reader) = connection.finish(outbox, last).await;
-            outlet.give_up(&server, (&jid, serial), false).await;
+            outlet.give_up(server, (&jid, serial), false).await;
             linger(&mut reader).await;
         }
-        Left::Detached(outlet) => outlet.give_up(&server, (&jid, serial), true).await,
+        Left::Detached(outlet) => outlet.give_up(server, (&jid, serial), true).await,
     }
 }
 
@@ -273,7 +264,7 @@ async fn personal(server: &Server, jid: &Jid) -> Result<Personal, StoreError> {
 }
 
 /// XEP-0386 §3.2: what a session begins with, and the success that says so.
-async fn begin(
+async fn begin_inline(
     server: &Server,
     jid: &Jid,
     bind: InlineBind,
@@ -319,16 +310,23 @@ enum Ended {
     Taken(Box<Takeover>),
 }
 
+impl From<Call> for Ended {
+    fn from(call: Call) -> Self {
+        match call {
+            Call::End(why) => Self::Because(why),
+            Call::Broken(Broken::Silent) => Self::Silent,
+            Call::Broken(Broken::Lost) => Self::Lost,
+            Call::Takeover(takeover) => Self::Taken(takeover),
+        }
+    }
+}
+
 struct Life<'a> {
     server: &'a Arc<Server>,
     jid: Jid,
     serial: u64,
-    ended: watch::Receiver<Option<StreamError>>,
-    takeovers: mpsc::Receiver<Box<Takeover>>,
-    /// Hears why a connection was lost that another may follow, and nothing when one does.
-    paused: &'a (dyn Fn(Option<&'static str>) + Send + Sync),
-    /// Hears how that one is protected.
-    protected: &'a (dyn Fn(Guarded) + Send + Sync),
+    door: Arc<Door>,
+    teller: Arc<Teller>,
     /// Why the last connection is gone, if no error says it.
     last: &'static str,
 }
@@ -338,79 +336,91 @@ impl Life<'_> {
     async fn live(
         &mut self,
         client: &mut Client<'_>,
-        transport: Transport,
-        outlet: Outlet,
+        mut connection: Box<Connection>,
     ) -> (Left, Option<StreamError>) {
-        let mut connection = Connection::start(self.server, transport, outlet, &self.jid);
         loop {
-            let takeover = match self.serve(client, &mut connection).await {
-                Ended::Closed => {
-                    self.last = "closed by the client";
-                    return (Left::Connected(Box::new(connection)), None);
-                }
-                Ended::Because(why) => return (Left::Connected(Box::new(connection)), Some(why)),
-                Ended::Taken(takeover) => {
-                    if let Err(too_high) =
-                        client.managed.acknowledge(self.server, &self.jid, takeover.h).await
-                    {
-                        refuse(takeover.transport, too_high.into());
-                        continue;
-                    }
-                    let (outlet, io) = connection.halt().await;
-                    refuse_io(io, StreamCondition::Conflict.into()); // §5: the old stream, if it is still open
-                    (takeover, outlet)
-                }
-                ended @ (Ended::Lost | Ended::Silent) if client.managed.is_resumable() => {
-                    self.note(&ended);
-                    self.last = "connection lost, and not resumed in time";
-                    (self.paused)(Some(match ended {
-                        Ended::Silent => "the client does not answer",
-                        _ => "connection lost",
-                    }));
-                    let (mut outlet, _) = connection.halt().await;
-                    self.server.metrics.detached.inc();
-                    self.server.router.mark(&self.jid, |session| session.is_detached = true);
-                    outlet.wake(self.server, &self.jid);
-                    outlet.store(self.server, (&self.jid, self.serial)).await;
-                    let back = self.detached(client, outlet).await;
-                    self.server.metrics.detached.dec();
-                    match back {
-                        Ok(back) => back,
-                        Err((outlet, why)) => return (Left::Detached(outlet), why),
-                    }
-                }
-                Ended::Lost => {
-                    self.last = "connection lost";
-                    return (Left::Connected(Box::new(connection)), None);
-                }
-                Ended::Silent => {
-                    self.note(&Ended::Silent);
-                    let why = "the client did not answer in time"; // RFC 6120 §4.9.3.4
-                    let why = StreamError::because(StreamCondition::ConnectionTimeout, why);
-                    return (Left::Connected(Box::new(connection)), Some(why));
-                }
-            };
-            let (takeover, mut outlet) = takeover;
-            self.server.metrics.resumptions.inc();
-            (self.paused)(None);
-            (self.protected)(takeover.access.guarded());
-            self.server.router.mark(&self.jid, |session| {
-                session.is_inactive = false;
-                session.is_detached = false;
-                session.access = Arc::new(session.access.resumed(&takeover.access));
-            });
-            self.look_at_password();
-            self.look_at_network();
-            self.look_at_certificate(takeover.access.certificate.as_deref()).await;
-            let resumed = client.managed.resumed();
-            outlet.resume(match &takeover.success {
-                Some(success) => success.print(self.jid.as_str(), &resumed),
-                None => resumed,
-            });
-            let mut transport = takeover.transport;
-            transport.negotiation.resumed();
-            connection = Connection::start(self.server, transport, outlet, &self.jid);
+            let Connection { reader, framer, negotiation, .. } = &mut *connection;
+            // What interrupts it waits until the stanza at hand is handled, so that none is half done.
+            let ended = client.read(reader, framer, negotiation, &self.door).await;
+            match Box::pin(self.follow(client, connection, ended)).await {
+                ControlFlow::Continue(next) => connection = next,
+                ControlFlow::Break(left) => return left,
+            }
         }
+    }
+
+    /// The connection that follows one that ended, if there is one.
+    async fn follow(
+        &mut self,
+        client: &mut Client<'_>,
+        connection: Box<Connection>,
+        ended: Ended,
+    ) -> ControlFlow<(Left, Option<StreamError>), Box<Connection>> {
+        let (takeover, mut outlet) = match ended {
+            Ended::Closed => {
+                self.last = "closed by the client";
+                return ControlFlow::Break((Left::Connected(connection), None));
+            }
+            Ended::Because(why) => return ControlFlow::Break((Left::Connected(connection), Some(why))),
+            Ended::Taken(takeover) => {
+                if let Err(too_high) = client.managed.acknowledge(self.server, &self.jid, takeover.h).await {
+                    refuse(takeover.transport, too_high.into());
+                    return ControlFlow::Continue(connection);
+                }
+                let (outlet, io) = connection.halt().await;
+                refuse_io(io, StreamCondition::Conflict.into()); // §5: the old stream, if it is still open
+                (takeover, outlet)
+            }
+            ended @ (Ended::Lost | Ended::Silent) if client.managed.is_resumable() => {
+                self.note(&ended);
+                self.last = "connection lost, and not resumed in time";
+                let why = match ended {
+                    Ended::Silent => "the client does not answer",
+                    _ => "connection lost",
+                };
+                self.teller.paused(self.server, Some(why));
+                let (mut outlet, _) = connection.halt().await;
+                self.server.metrics.detached.inc();
+                self.server.router.mark(&self.jid, |session| session.is_detached = true);
+                outlet.wake(self.server, &self.jid);
+                outlet.store(self.server, (&self.jid, self.serial)).await;
+                let back = self.detached(client, outlet).await;
+                self.server.metrics.detached.dec();
+                match back {
+                    Ok(back) => back,
+                    Err((outlet, why)) => return ControlFlow::Break((Left::Detached(outlet), why)),
+                }
+            }
+            Ended::Lost => {
+                self.last = "connection lost";
+                return ControlFlow::Break((Left::Connected(connection), None));
+            }
+            Ended::Silent => {
+                self.note(&Ended::Silent);
+                let why = "the client did not answer in time"; // RFC 6120 §4.9.3.4
+                let why = StreamError::because(StreamCondition::ConnectionTimeout, why);
+                return ControlFlow::Break((Left::Connected(connection), Some(why)));
+            }
+        };
+        self.server.metrics.resumptions.inc();
+        self.teller.paused(self.server, None);
+        self.teller.protected(self.server, takeover.access.guarded());
+        self.server.router.mark(&self.jid, |session| {
+            session.is_inactive = false;
+            session.is_detached = false;
+            session.access = Arc::new(session.access.resumed(&takeover.access));
+        });
+        self.look_at_password();
+        self.look_at_network();
+        self.look_at_certificate(takeover.access.certificate.as_deref()).await;
+        let resumed = client.managed.resumed();
+        outlet.resume(match &takeover.success {
+            Some(success) => success.print(self.jid.as_str(), &resumed),
+            None => resumed,
+        });
+        let mut transport = takeover.transport;
+        transport.negotiation.resumed();
+        ControlFlow::Continue(Connection::start(self.server, transport, outlet, (&self.jid, &self.door)))
     }
 
     /// A password that changed while its client came in lets it in no more.
@@ -418,7 +428,7 @@ impl Life<'_> {
         self.server.router.mark(&self.jid, |session| {
             if self.server.ended_passwords.opened(session) {
                 let why = StreamError::because(StreamCondition::NotAuthorized, own_chat::ANOTHER_PASSWORD);
-                let _ = session.end.send(Some(why)); // it may have ended meanwhile
+                session.door.end(why);
             }
         });
     }
@@ -427,7 +437,7 @@ impl Life<'_> {
     fn look_at_network(&self) {
         self.server.router.mark(&self.jid, |session| {
             if abusers::is_kept_out(self.server, session) {
-                let _ = session.end.send(Some(abusers::network_refusal())); // it may have ended meanwhile
+                session.door.end(abusers::network_refusal());
             }
         });
     }
@@ -439,7 +449,7 @@ impl Life<'_> {
         {
             let why = StreamError::because(StreamCondition::NotAuthorized, features::clients::REVOKED);
             self.server.router.mark(&self.jid, |session| {
-                let _ = session.end.send(Some(why)); // it may have ended meanwhile
+                session.door.end(why);
             });
         }
     }
@@ -449,26 +459,6 @@ impl Life<'_> {
             self.server.metrics.silent.inc();
             tracing::debug!("the client did not answer");
         }
-    }
-
-    /// Until the connection is of no more use. What interrupts it waits until the stanza at hand is handled, so that none
-    /// is half done.
-    async fn serve(&mut self, client: &mut Client<'_>, connection: &mut Connection) -> Ended {
-        let Connection { reader, framer, negotiation, broken, .. } = connection;
-        let interrupt = std::pin::pin!(async {
-            tokio::select! {
-                broken = broken => match broken {
-                    Ok(Broken::Silent) => Ended::Silent,
-                    Ok(Broken::Lost) | Err(_) => Ended::Lost,
-                },
-                why = self.ended.wait_for(Option::is_some) => match why.ok().and_then(|why| why.clone()) {
-                    Some(why) => Ended::Because(why),
-                    None => Ended::Closed,
-                },
-                Some(takeover) = self.takeovers.recv() => Ended::Taken(takeover),
-            }
-        });
-        client.read(reader, framer, negotiation, interrupt).await
     }
 
     /// §5, §7: without a connection, what is sent waits, and the client may come back for a time.
@@ -482,12 +472,11 @@ impl Life<'_> {
         loop {
             let mut came = None;
             let takeover = tokio::select! {
-                takeover = self.takeovers.recv() => takeover,
+                takeover = self.door.taken() => takeover,
                 is_room = outlet.absorb() => {
                     came = Some(is_room);
                     None
                 }
-                _ = self.ended.wait_for(Option::is_some) => None,
                 () = tokio::time::sleep_until(deadline) => None,
                 () = self.server.shutdown.begun() => None,
             };
@@ -497,88 +486,13 @@ impl Life<'_> {
                     continue;
                 }
             }
-            let Some(takeover) = takeover else { return Err((outlet, self.ended.borrow().clone())) };
+            let Some(takeover) = takeover else { return Err((outlet, self.door.ended())) };
             match client.managed.acknowledge(self.server, &self.jid, takeover.h).await {
                 Ok(()) => return Ok((takeover, outlet)),
                 Err(too_high) => refuse(takeover.transport, too_high.into()),
             }
         }
     }
-}
-
-/// A socket with its reader, and its writer as a task of its own.
-struct Connection {
-    reader: ReadHalf<Box<dyn Io>>,
-    framer: Framer,
-    negotiation: Negotiation,
-    write: JoinHandle<(Outlet, WriteHalf<Box<dyn Io>>)>,
-    /// Dropped, it stops the writer.
-    stop: oneshot::Sender<()>,
-    /// Ends when the socket takes nothing any more, or the client does not answer.
-    broken: oneshot::Receiver<Broken>,
-}
-
-impl Connection {
-    fn start(server: &Arc<Server>, transport: Transport, outlet: Outlet, jid: &Jid) -> Self {
-        let Transport { io, framer, negotiation } = transport;
-        let (reader, writer) = tokio::io::split(io);
-        let (stop, stopped) = oneshot::channel();
-        let (breaks, broken) = oneshot::channel();
-        let until = Until { stopped, breaks };
-        let write = tokio::spawn(outlet.write(Arc::clone(server), writer, jid.clone(), until));
-        Self { reader, framer, negotiation, write, stop, broken }
-    }
-
-    /// Stops writing at once. What was not written is still in the outlet.
-    async fn halt(self) -> (Outlet, WriteHalf<Box<dyn Io>>) {
-        drop(self.stop);
-        joined(self.write.await)
-    }
-
-    /// Sends the last words, and waits until all is written or cannot be.
-    async fn finish(self, outbox: mpsc::Sender<Outgoing>, last: String) -> (Outlet, ReadHalf<Box<dyn Io>>) {
-        let Self { reader, write, stop, mut broken, .. } = self;
-        let last = last + CLOSE;
-        // Who broke off has said so already, and listens no more for what is to be written.
-        if broken.is_terminated() {
-            drop(stop);
-            let (outlet, mut io) = joined(write.await);
-            let _ = timeout(LAST_WORDS, io.write_all(last.as_bytes())).await; // the peer may be gone
-            close(&mut io).await;
-            return (outlet, reader);
-        }
-        let last = Outgoing { bytes: last.into(), what: What::End };
-        let _ = timeout(LAST_WORDS, outbox.send(last)).await; // a full outbox has no last words
-        drop(outbox);
-        let mut write = write;
-        let written = tokio::select! {
-            written = &mut write => written,
-            _ = &mut broken => {
-                drop(stop);
-                write.await
-            }
-        };
-        let (outlet, mut io) = joined(written);
-        close(&mut io).await;
-        (outlet, reader)
-    }
-}
-
-fn joined<T>(written: Result<T, tokio::task::JoinError>) -> T {
-    written.unwrap_or_else(|_| unreachable!("a writer does not panic, and nobody cancels it"))
-}
-
-/// Ends a connection that may not have the session that it asked for.
-fn refuse(transport: Transport, why: StreamError) {
-    refuse_io(transport.io, why);
-}
-
-fn refuse_io(mut io: impl tokio::io::AsyncWrite + Unpin + Send + 'static, why: StreamError) {
-    tokio::spawn(async move {
-        let text = why.print() + CLOSE;
-        let _ = timeout(LAST_WORDS, io.write_all(text.as_bytes())).await; // the peer may be gone
-        close(&mut io).await;
-    });
 }
 
 /// What nobody got goes back to who waits for it (XEP-0198 §4, RFC 6121 §8.5.3.2.3).
@@ -588,5 +502,16 @@ async fn undelivered(server: &Server, stanza: &Stanza) {
     }
 }
 
-/// How long the last words may take.
-const LAST_WORDS: std::time::Duration = std::time::Duration::from_secs(1);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_that_waits_is_small() {
+        fn bytes<A, B, F>(_: impl Fn(A, B) -> F) -> usize {
+            size_of::<F>()
+        }
+        let session = bytes(run);
+        assert!(session < 4_096, "{session} bytes of each session's task");
+    }
+}

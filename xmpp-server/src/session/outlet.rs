@@ -8,11 +8,14 @@
 //!
 //! [`pulse`]: super::pulse
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::{AsyncWriteExt, WriteHalf};
-use tokio::sync::{mpsc, oneshot};
+use tokio::io::{AsyncWrite, WriteHalf};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout};
 use xmpp_core::stream::management::{ASK, Unacked};
 use xmpp_core::stream::{StreamCondition, StreamError};
@@ -20,17 +23,18 @@ use xmpp_core::{Element, Jid, Kind, Stanza, ns};
 
 use super::client::given;
 use super::pulse::{Heard, Look, Pulse};
-use super::undelivered;
+use super::{Door, undelivered};
 use crate::Config;
 use crate::c2s::{Io, WRITE_PATIENCE};
 use crate::offline::{self, Came, Stage};
-use crate::router::{End, Outgoing, What};
+use crate::queue::Receiver;
+use crate::router::{Outgoing, What};
 use crate::server::Server;
 use crate::{push, route};
 
 /// The way out of a session, whatever connection it has.
 pub(super) struct Outlet {
-    inbox: mpsc::Receiver<Outgoing>,
+    inbox: Receiver<Outgoing>,
     batch: Vec<Outgoing>,
     unacked: Arc<Mutex<Unacked<Outgoing>>>,
     is_managed: bool,
@@ -38,7 +42,7 @@ pub(super) struct Outlet {
     deferred: Vec<Outgoing>,
     /// To be written before anything else: `<resumed/>`, and what is sent again.
     prologue: Vec<u8>,
-    end: Arc<End>,
+    door: Arc<Door>,
     /// How many of those that are not acked were looked at since the connection was lost, and put on disk if they must be.
     looked_at: usize,
     most: usize,
@@ -57,11 +61,11 @@ pub(super) enum Broken {
 /// When to write no longer, and whom to tell that it cannot be done.
 pub(super) struct Until {
     pub(super) stopped: oneshot::Receiver<()>,
-    pub(super) breaks: oneshot::Sender<Broken>,
+    pub(super) door: Arc<Door>,
 }
 
 impl Outlet {
-    pub(super) fn new(inbox: mpsc::Receiver<Outgoing>, end: Arc<End>, config: &Config) -> Self {
+    pub(super) fn new(inbox: Receiver<Outgoing>, door: Arc<Door>, config: &Config) -> Self {
         let unacked = Arc::default();
         let heard = Heard::new(Instant::now());
         let pulse = Pulse::new(heard, config.ack_timeout, config.idle_timeout);
@@ -72,7 +76,7 @@ impl Outlet {
             unacked,
             is_managed: false,
             prologue: Vec::new(),
-            end,
+            door,
             looked_at: 0,
             most: config.unacked,
             pulse,
@@ -97,7 +101,7 @@ impl Outlet {
         jid: Jid,
         until: Until,
     ) -> (Self, WriteHalf<Box<dyn Io>>) {
-        let Until { mut stopped, breaks } = until;
+        let Until { mut stopped, door } = until;
         let mut buffer = std::mem::take(&mut self.prologue);
         self.pulse.begin(Instant::now());
         // One alarm for all: it is set anew when it rings, and sooner only for a question that is due before.
@@ -167,7 +171,7 @@ impl Outlet {
             }
             buffer = Vec::new(); // the next may be long in coming
         };
-        let _ = breaks.send(broken); // who listens has stopped already
+        door.breaks(broken);
         loop {
             tokio::select! {
                 // Above the bound the session is ending, and who waits for room is not to wait for that.
@@ -213,7 +217,7 @@ impl Outlet {
         let mut waited: Vec<String> = self.batch.drain(..).filter_map(|it| it.what.had()).collect();
         waited.extend(server.offline.spare(user.bare_str()));
         if !waited.is_empty() {
-            given(server, user, &waited).await;
+            Box::pin(given(server, user, &waited)).await;
         }
     }
 
@@ -265,7 +269,7 @@ impl Outlet {
         if unacked.len() > self.most {
             let why =
                 StreamError::because(StreamCondition::ResourceConstraint, "too many unacknowledged stanzas");
-            self.end.send_if_modified(|end| end.is_none() && end.replace(why).is_none());
+            self.door.end_unless_ended(why);
         }
     }
 
@@ -285,7 +289,7 @@ impl Outlet {
     /// The connection is lost: wakes the client for what waits for it.
     pub(super) fn wake(&mut self, server: &Server, jid: &Jid) {
         self.looked_at = 0;
-        while let Ok(outgoing) = self.inbox.try_recv() {
+        while let Some(outgoing) = self.inbox.try_recv() {
             self.batch.push(outgoing);
         }
         self.defer();
@@ -401,15 +405,28 @@ fn message_of(outgoing: &Outgoing) -> Option<&Stanza> {
 }
 
 /// Writes all of it; false when the socket is gone, or takes nothing for so long. A slow one takes a little again and again.
+/// Most take all at once, and nobody looks at a clock for them.
 async fn write_all(io: &mut WriteHalf<Box<dyn Io>>, bytes: &[u8], patience: Duration) -> bool {
     let mut rest = bytes;
     while !rest.is_empty() {
-        match timeout(patience, io.write(rest)).await {
-            Ok(Ok(0) | Err(_)) | Err(_) => return false,
-            Ok(Ok(length)) => rest = &rest[length..],
+        match patient(patience, |context| Pin::new(&mut *io).poll_write(context, rest)).await {
+            Some(Ok(0) | Err(_)) | None => return false,
+            Some(Ok(length)) => rest = &rest[length..],
         }
     }
-    matches!(timeout(patience, io.flush()).await, Ok(Ok(())))
+    matches!(patient(patience, |context| Pin::new(&mut *io).poll_flush(context)).await, Some(Ok(())))
+}
+
+/// What this gives in time. The clock is in a box, and only there when it does not give it at once.
+async fn patient<T>(patience: Duration, mut give: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Option<T> {
+    let first = poll_fn(|context| match give(context) {
+        Poll::Ready(given) => Poll::Ready(Some(given)),
+        Poll::Pending => Poll::Ready(None),
+    });
+    match first.await {
+        Some(given) => Some(given),
+        None => Box::pin(timeout(patience, poll_fn(give))).await.ok(),
+    }
 }
 
 /// Stanzas that wait until somebody looks.

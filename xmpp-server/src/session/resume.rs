@@ -6,17 +6,15 @@
 //! Errors an id that is nobody's, or another account's, is not there.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use dashmap::DashMap;
 use shared_model::AccountId;
-use tokio::sync::mpsc;
 
-use super::{Success, Transport};
+use super::{Door, Success, Transport};
 use crate::access::Access;
 
-/// A connection that takes a session. It is sent in a box: a queue has room for 32 from its beginning, and each session has
-/// such a queue.
+/// A connection that takes a session.
 pub(crate) struct Takeover {
     pub(crate) transport: Transport,
     /// By what it is in.
@@ -30,14 +28,14 @@ pub(crate) struct Takeover {
 /// All resumable sessions of this node.
 #[derive(Default)]
 pub(crate) struct Resumables {
-    living: DashMap<String, (AccountId, mpsc::Sender<Box<Takeover>>)>,
+    living: DashMap<String, (AccountId, Arc<Door>)>,
     ended: Mutex<VecDeque<(String, AccountId, u32)>>,
 }
 
 impl Resumables {
     /// Begins to be resumable under `id`.
-    pub(super) fn begin(&self, id: &str, account: AccountId, takeovers: mpsc::Sender<Box<Takeover>>) {
-        self.living.insert(id.to_owned(), (account, takeovers));
+    pub(super) fn begin(&self, id: &str, account: AccountId, door: Arc<Door>) {
+        self.living.insert(id.to_owned(), (account, door));
     }
 
     /// Is resumable no more; the client may still ask how much was handled.
@@ -51,8 +49,8 @@ impl Resumables {
     }
 
     /// The way to a session of this account.
-    pub(crate) fn find(&self, id: &str, account: AccountId) -> Option<mpsc::Sender<Box<Takeover>>> {
-        self.living.get(id).filter(|living| living.0 == account).map(|living| living.1.clone())
+    pub(crate) fn find(&self, id: &str, account: AccountId) -> Option<Arc<Door>> {
+        self.living.get(id).filter(|living| living.0 == account).map(|living| Arc::clone(&living.1))
     }
 
     /// How many stanzas a session had handled when it ended.

@@ -21,7 +21,7 @@ async fn run(server: &Server, by: &Jid, form: &Form) -> Result<Outcome, Stop> {
         for session in server.router.sessions(jid.bare_str()) {
             if jid.is_bare() || session.jid == jid {
                 let why = "an administrator ended the session";
-                let _ = session.end.send(Some(StreamError::because(StreamCondition::PolicyViolation, why))); // ending already
+                session.door.end(StreamError::because(StreamCondition::PolicyViolation, why));
                 ended.push(session.jid.clone());
             }
         }

@@ -8,11 +8,11 @@
 use std::pin::Pin;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
 use xmpp_core::Jid;
 
 use super::Client;
 use crate::offline::Stage;
+use crate::queue::{Sender, Unsent};
 use crate::router::{Outgoing, Session, What};
 use crate::server::Server;
 use crate::session::soon;
@@ -98,10 +98,9 @@ fn has_more(server: &Server, session: &Session) {
 
 /// Waits until the outbox takes something more; false if the session ends before.
 async fn has_room(session: &Session) -> bool {
-    let mut ended = session.end.subscribe();
     tokio::select! {
-        room = session.outbox.reserve() => room.is_ok(),
-        _ = ended.wait_for(Option::is_some) => false,
+        has_room = session.outbox.has_room() => has_room,
+        () = session.door.to_end() => false,
     }
 }
 
@@ -124,7 +123,7 @@ pub(crate) async fn give_waiting(
     server: &Server,
     user: &Jid,
     serial: u64,
-    outbox: &mpsc::Sender<Outgoing>,
+    outbox: &Sender<Outgoing>,
 ) -> Given {
     let owner = user.bare_str();
     // One at a time, so that they come in their order.
@@ -137,11 +136,11 @@ pub(crate) async fn give_waiting(
                 let outgoing = Outgoing { bytes: message.to_bytes(), what: What::Waited(id.clone()) };
                 match outbox.try_send(outgoing) {
                     Ok(()) => {}
-                    Err(mpsc::error::TrySendError::Closed(_)) => {
+                    Err(Unsent::Closed(_)) => {
                         server.offline.session_ended(owner, serial).await;
                         return Given::Over;
                     }
-                    Err(mpsc::error::TrySendError::Full(_)) => {
+                    Err(Unsent::Full(_)) => {
                         let rest: Vec<String> =
                             std::iter::once(id).chain(waiting.map(|(id, _)| id)).collect();
                         server.offline.give(owner, &rest, serial, Stage::Behind);
