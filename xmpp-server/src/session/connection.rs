@@ -68,7 +68,9 @@ impl Connection {
         if door.is_broken() {
             drop(stop);
             let (outlet, mut io) = joined(write.await);
-            let _ = timeout(LAST_WORDS, io.write_all(last.as_bytes())).await; // the peer may be gone
+            if !outlet.is_cut() {
+                let _ = timeout(LAST_WORDS, io.write_all(last.as_bytes())).await; // the peer may be gone
+            }
             close(&mut io).await;
             return (outlet, reader);
         }

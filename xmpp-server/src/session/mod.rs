@@ -368,7 +368,9 @@ impl Life<'_> {
                     return ControlFlow::Continue(connection);
                 }
                 let (outlet, io) = connection.halt().await;
-                refuse_io(io, StreamCondition::Conflict.into()); // §5: the old stream, if it is still open
+                if !outlet.is_cut() {
+                    refuse_io(io, StreamCondition::Conflict.into()); // §5: the old stream, if it is still open
+                }
                 (takeover, outlet)
             }
             ended @ (Ended::Lost | Ended::Silent) if client.managed.is_resumable() => {

@@ -45,6 +45,8 @@ pub(super) struct Outlet {
     door: Arc<Door>,
     /// How many of those that are not acked were looked at since the connection was lost, and put on disk if they must be.
     looked_at: usize,
+    /// The last write ended inside an element.
+    is_cut: bool,
     most: usize,
     pulse: Pulse,
 }
@@ -78,6 +80,7 @@ impl Outlet {
             prologue: Vec::new(),
             door,
             looked_at: 0,
+            is_cut: false,
             most: config.unacked,
             pulse,
         }
@@ -86,6 +89,11 @@ impl Outlet {
     /// Where it is noted that the client said something.
     pub(super) fn heard(&self) -> Arc<Heard> {
         self.pulse.heard()
+    }
+
+    /// Whether the connection ends inside an element, behind which no last words make sense.
+    pub(super) fn is_cut(&self) -> bool {
+        self.is_cut
     }
 
     pub(super) fn unacked(&self) -> Arc<Mutex<Unacked<Outgoing>>> {
@@ -104,6 +112,7 @@ impl Outlet {
         let Until { mut stopped, door } = until;
         let mut buffer = std::mem::take(&mut self.prologue);
         self.pulse.begin(Instant::now());
+        self.is_cut = false;
         // One alarm for all: it is set anew when it rings, and sooner only for a question that is due before.
         let mut alarm = std::pin::pin!(sleep_until(Instant::now()));
         let broken = loop {
@@ -152,6 +161,7 @@ impl Outlet {
             }
             let patience = server.config.ack_timeout;
             let patience = if patience.is_zero() { WRITE_PATIENCE } else { patience };
+            self.is_cut = true; // until all of it is written
             let sent = tokio::select! {
                 sent = write_all(&mut io, &buffer, patience) => sent,
                 _ = &mut stopped => {
@@ -164,6 +174,7 @@ impl Outlet {
                 self.batch.extend(behind.into_iter().flatten());
                 break Broken::Lost;
             }
+            self.is_cut = false;
             self.written(&server, &jid).await;
             if let Some(behind) = behind {
                 self.batch = behind;
