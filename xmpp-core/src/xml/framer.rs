@@ -121,6 +121,9 @@ impl Framer {
     pub fn next(&mut self) -> Result<Option<Frame>, XmlError> {
         loop {
             let Some(&first) = self.buffer.get(self.token) else { return self.wait() };
+            if !self.is_open && is_wide(&self.buffer) {
+                return Err(XmlError::UnsupportedEncoding);
+            }
             if first != b'<' {
                 let Some(length) = memchr::memchr(b'<', &self.buffer[self.scanned..]) else {
                     self.scanned = self.buffer.len();
@@ -355,6 +358,11 @@ enum Markup {
     Tag(usize),
 }
 
+/// RFC 6120 §11.6: UTF-16 or UTF-32, by its byte-order mark or its first `<` (XML 1.0 appendix F.1).
+fn is_wide(start: &[u8]) -> bool {
+    matches!(start, [0 | 0xfe | 0xff, ..] | [b'<', 0, ..])
+}
+
 fn utf8(bytes: &[u8]) -> Result<&str, XmlError> {
     std::str::from_utf8(bytes).map_err(|_| XmlError::UnsupportedEncoding)
 }
@@ -439,6 +447,27 @@ mod tests {
         assert_eq!(open("<stream:stream xmlns:stream='wrong'>"), Err(XmlError::InvalidNamespace));
         assert_eq!(open("<?xml version='1.0' encoding='latin1'?><a>"), Err(XmlError::UnsupportedEncoding));
         assert!(open("GET / HTTP/1.1\r\n").is_err());
+    }
+
+    /// RFC 6120 §11.6.
+    #[test]
+    fn a_stream_in_another_encoding_is_told_so() {
+        let header = format!("\u{feff}{OPEN}");
+        let (marked, bare) = (header.encode_utf16(), OPEN.encode_utf16());
+        let little: Vec<u8> = marked.clone().flat_map(u16::to_le_bytes).collect();
+        let big: Vec<u8> = marked.flat_map(u16::to_be_bytes).collect();
+        let unmarked: Vec<u8> = bare.flat_map(u16::to_le_bytes).collect();
+        let widest: Vec<u8> = OPEN.chars().flat_map(|c| u32::from(c).to_be_bytes()).collect();
+        for bytes in [little, big, unmarked, widest] {
+            for step in [1, 3, bytes.len()] {
+                let mut framer = Framer::new(Limits::default());
+                let first = bytes.chunks(step).find_map(|chunk| {
+                    framer.push(chunk);
+                    framer.next().transpose()
+                });
+                assert_eq!(first, Some(Err(XmlError::UnsupportedEncoding)), "{:?}", &bytes[..4]);
+            }
+        }
     }
 
     #[test]
