@@ -1,8 +1,9 @@
 //! Addresses: `local@domain` in its compared form, and the three roles in which an address appears.
 //!
 //! In    text from a command line, a stored record or a protocol's parser.
-//! Out   an [`Address`], already prepared: local part by Nodeprep (RFC 3920 appendix A, the profile that deployed
-//!       JIDs compare by), domain in lower case and U-labels without a trailing dot (RFC 7622 §3.2).
+//! Out   an [`Address`], already prepared: local part by UsernameCaseMapped (RFC 7622 §3.3), domain in lower case and U-labels
+//!       without a trailing dot (RFC 7622 §3.2). What older releases stored was prepared by Nodeprep (RFC 6122 §2.3): where that is
+//!       another form, a stored address keeps it, so that it can be read, shown and removed.
 //! Errors [`AddressError`] names the part that is wrong.
 //! Not here: resources of full JIDs (`xmpp-core`), URI parameters and escapes (`sip-core`).
 //!
@@ -34,7 +35,7 @@ pub enum AddressError {
     /// Nothing stands after the `@`.
     #[error("an address is written local@domain, and the domain is missing")]
     NoDomain,
-    /// A character that the local part may not hold: space, control, or one of `"&'/:<>@`.
+    /// A character that the local part may not hold: a space, a symbol, a variant of another letter, or one of `"&'/:<>@` (RFC 7622 §3.3).
     #[error("the local part holds a character that is not allowed there")]
     BadLocal,
     /// Not a host name: letters, digits, hyphens and dots, or an IP literal.
@@ -52,6 +53,19 @@ impl Address {
         let domain = prepare_domain(domain)?;
         let at = local.len();
         Ok(Self { text: format!("{local}@{domain}").into(), at })
+    }
+
+    /// An address that may have been stored by an older release: as it stands, if that release prepared it so, or prepared anew.
+    pub fn kept(text: &str) -> Result<Self, AddressError> {
+        let prepared = text.parse::<Self>();
+        if prepared.as_ref().is_ok_and(|it| it.as_str() == text) || text.is_ascii() {
+            return prepared;
+        }
+        let Some((local, domain)) = text.split_once('@') else { return prepared };
+        let is_old = (1..=LONGEST_PART).contains(&local.len())
+            && stringprep::nodeprep(local).is_ok_and(|again| again == local)
+            && prepare_domain(domain).is_ok_and(|again| again == domain);
+        if is_old { Ok(Self { text: text.into(), at: local.len() }) } else { prepared }
     }
 
     /// What stands before the `@`.
@@ -105,7 +119,7 @@ impl Serialize for Address {
 impl<'de> Deserialize<'de> for Address {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
+        Self::kept(&text).map_err(serde::de::Error::custom)
     }
 }
 
@@ -227,20 +241,12 @@ fn escape(text: &str, allowed: &[u8]) -> String {
     out
 }
 
-fn prepare_local(local: &str) -> Result<String, AddressError> {
+fn prepare_local(local: &str) -> Result<Cow<'_, str>, AddressError> {
     if local.is_empty() {
         return Err(AddressError::NoLocal);
     }
-    let prepared = stringprep::nodeprep(local).map_err(|_| AddressError::BadLocal)?;
-    // RFC 8264 §9.17: what is another character's variant is in no name, and would fold to something else each time.
-    if stringprep::nodeprep(&prepared).is_ok_and(|again| again != prepared) {
-        return Err(AddressError::BadLocal);
-    }
-    match prepared.len() {
-        0 => Err(AddressError::BadLocal),
-        1..=LONGEST_PART => Ok(prepared.into_owned()),
-        _ => Err(AddressError::TooLong),
-    }
+    let prepared = shared_precis::localpart(local).ok_or(AddressError::BadLocal)?;
+    if prepared.len() > LONGEST_PART { Err(AddressError::TooLong) } else { Ok(prepared) }
 }
 
 fn prepare_domain(domain: &str) -> Result<Cow<'_, str>, AddressError> {
@@ -291,6 +297,7 @@ mod tests {
         assert_eq!("al ice@example.org".parse::<Address>(), Err(AddressError::BadLocal));
         assert_eq!("al/ice@example.org".parse::<Address>(), Err(AddressError::BadLocal));
         assert_eq!("ᵀom@example.org".parse::<Address>(), Err(AddressError::BadLocal), "no stream can say it");
+        assert_eq!("♚@example.org".parse::<Address>(), Err(AddressError::BadLocal));
         assert_eq!("alice@exa mple.org".parse::<Address>(), Err(AddressError::BadDomain));
         assert_eq!("alice@example..org".parse::<Address>(), Err(AddressError::BadDomain));
         assert_eq!(Address::new(&"a".repeat(1024), "example.org"), Err(AddressError::TooLong));
@@ -304,6 +311,31 @@ mod tests {
         assert_eq!(Aor::new("+331", "example.org").unwrap().to_sip_uri(), "sip:+331@example.org");
         let room = RoomAddress::new("dev", "conference.example.org").unwrap();
         assert_eq!(room.to_occupant_uri("A l/#"), "xmpp:dev@conference.example.org/A%20l%2F%23");
+    }
+
+    /// Nodeprep's form of an address that has another one now, or none, is read as it was stored, and no other text is.
+    #[test]
+    fn an_address_of_an_older_release_is_read_as_it_was_stored() {
+        for old in
+            ["♚@example.org", "o’brien@example.org", "\u{13a0}@example.org", "\u{10a0}@münchen.example"]
+        {
+            let kept = Address::kept(old).unwrap();
+            assert_eq!(
+                (kept.as_str(), kept.to_string().split_once('@')),
+                (old, Some((kept.local(), kept.domain())))
+            );
+            assert_ne!(old.parse::<Address>(), Ok(kept), "nobody becomes that anew");
+        }
+        let form = |text| Address::kept(text).map(|kept| kept.to_string());
+        assert_eq!(form("Jürgen@Example.ORG").as_deref(), Ok("jürgen@example.org"));
+        assert_eq!(
+            form("fußball@example.org").as_deref(),
+            Ok("fußball@example.org"),
+            "which Nodeprep made fussball"
+        );
+        for bad in ["henryⅣ@example.org", "♚ @example.org", "♚@exa mple.org", "♚"] {
+            assert!(Address::kept(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

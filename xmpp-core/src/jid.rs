@@ -1,22 +1,18 @@
-//! Addresses of XMPP entities — RFC 7622 §3 (limits, syntax), prepared as RFC 6122 does.
+//! Addresses of XMPP entities — RFC 7622.
 //!
 //! In    text from an attribute.
-//! Out   a [`Jid`] in its compared form: local part by Nodeprep, domain in lower case and U-labels without a trailing dot
-//!       (RFC 7622 §3.2: A-labels become U-labels), resource by Resourceprep. These are the profiles that deployed servers compare by; for the characters that
-//!       people use they agree with the PRECIS profiles of RFC 7622. A resource may hold what Unicode has had since the tables of
-//!       Resourceprep were made, such as emoji (RFC 7622 §3.4: the FreeformClass has symbols).
+//! Out   a [`Jid`] in its compared form: local part by UsernameCaseMapped (§3.3), domain in lower case and U-labels without a trailing
+//!       dot (§3.2: A-labels become U-labels), resource by OpaqueString (§3.4). What emoji are joined by is nothing in a resource, and
+//!       none begins with a space; `shared-precis` has the rulings. A nick is a resource, and no more is asked of it (§3.4.1 allows more).
 //! Errors [`JidError`] names the part.
 
 use std::borrow::Cow;
 use std::fmt;
-use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use idna::AsciiDenyList;
 use idna::uts46::{DnsLength, Hyphens, Uts46};
-use stringprep::tables;
-use unicode_normalization::UnicodeNormalization;
 
 /// `local@domain/resource`, each but the domain optional. Cloning costs a counter.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -63,6 +59,21 @@ impl Jid {
             text.push_str(resource);
         }
         Ok(Self { text: text.into(), local: local.map_or(0, |l| short(l.len())), bare: short(bare) })
+    }
+
+    /// The bare address of an account as it was stored, as it stands if an older release prepared it otherwise: for what is kept under it,
+    /// and not for streams.
+    pub fn kept(text: &str) -> Result<Self, JidError> {
+        let prepared = text.parse::<Self>();
+        if prepared.as_ref().is_ok_and(|it| it.text[..] == *text) {
+            return prepared;
+        }
+        let (local, domain) = text.split_once('@').ok_or(JidError::BadLocal)?;
+        let local = bounded(Cow::Borrowed(local), JidError::BadLocal)?;
+        if prepare_domain(domain)? != domain {
+            return prepared;
+        }
+        Ok(Self { text: text.into(), local: short(local.len()), bare: short(text.len()) })
     }
 
     /// The local part, if there is one.
@@ -150,52 +161,11 @@ impl fmt::Debug for Jid {
 }
 
 fn prepare_local(local: &str) -> Result<Cow<'_, str>, JidError> {
-    if local.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-._+".contains(&b)) {
-        return bounded(Cow::Borrowed(local), JidError::BadLocal);
-    }
-    let prepared = stringprep::nodeprep(local).map_err(|_| JidError::BadLocal)?;
-    // RFC 8264 §9.17: what is another character's variant is in no name, and would fold to something else each time.
-    match stringprep::nodeprep(&prepared) {
-        Ok(again) if again == prepared => bounded(prepared, JidError::BadLocal),
-        _ => Err(JidError::BadLocal),
-    }
+    bounded(shared_precis::localpart(local).ok_or(JidError::BadLocal)?, JidError::BadLocal)
 }
 
 fn prepare_resource(resource: &str) -> Result<Cow<'_, str>, JidError> {
-    if resource.bytes().all(|b| (b' '..=b'~').contains(&b)) {
-        return bounded(Cow::Borrowed(resource), JidError::BadResource);
-    }
-    let prepared =
-        stringprep::resourceprep(resource).ok().or_else(|| newer_resource(resource).map(Cow::Owned));
-    bounded(prepared.ok_or(JidError::BadResource)?, JidError::BadResource)
-}
-
-/// A resource with characters that Unicode 3.2 did not have: mapped, composed and held against what is forbidden as the others
-/// are, but for the direction of writing, which these have no say in by the old tables.
-fn newer_resource(resource: &str) -> Option<String> {
-    let mapped = resource.chars().filter(|c| !tables::commonly_mapped_to_nothing(*c));
-    let composed: String = mapped.nfkc().collect();
-    let is_bad = |c: char| {
-        tables::non_ascii_space_character(c)
-            || tables::ascii_control_character(c)
-            || tables::non_ascii_control_character(c)
-            || tables::private_use(c)
-            || tables::non_character_code_point(c)
-            || tables::inappropriate_for_plain_text(c)
-            || tables::inappropriate_for_canonical_representation(c)
-            || tables::change_display_properties_or_deprecated(c)
-            || tables::tagging_character(c)
-            || tables::commonly_mapped_to_nothing(c)
-            || NEWER_INVISIBLE.iter().any(|range| range.contains(&c))
-    };
-    if composed.chars().any(is_bad) {
-        return None;
-    }
-    match composed.chars().any(tables::unassigned_code_point) {
-        true => Some(composed),
-        // Nothing new is left: it has to be what it will be taken for next time.
-        false => stringprep::resourceprep(&composed).ok().map(Cow::into_owned),
-    }
+    bounded(shared_precis::resourcepart(resource).ok_or(JidError::BadResource)?, JidError::BadResource)
 }
 
 fn prepare_domain(domain: &str) -> Result<Cow<'_, str>, JidError> {
@@ -244,16 +214,6 @@ fn short(length: usize) -> u16 {
 
 /// Letters, digits, hyphens, dots, and the underscore of services.
 const NOT_IN_NAMES: AsciiDenyList = AsciiDenyList::new(true, "!\"#$%&'()*+,/:;<=>?@[\\]^`{|}~");
-/// What is not seen, or turns the writing round, and is newer than the tables (RFC 8264 §9.13).
-const NEWER_INVISIBLE: [RangeInclusive<char>; 7] = [
-    '\u{61c}'..='\u{61c}',
-    '\u{180f}'..='\u{180f}',
-    '\u{2064}'..='\u{2069}',
-    '\u{fff0}'..='\u{fff8}',
-    '\u{13430}'..='\u{1345f}',
-    '\u{1bca0}'..='\u{1bca3}',
-    '\u{e0000}'..='\u{e0fff}',
-];
 /// RFC 7622 §3.1: bytes a part.
 const LONGEST_PART: usize = 1023;
 
@@ -281,7 +241,6 @@ mod tests {
     fn compares_prepared_forms() {
         assert_eq!(jid("Juliet@Example.COM./Balcony").unwrap(), jid("juliet@example.com/Balcony").unwrap());
         assert_ne!(jid("juliet@example.com/Balcony").unwrap(), jid("juliet@example.com/balcony").unwrap());
-        assert_eq!(jid("Σ@example.com").unwrap(), jid("σ@example.com").unwrap());
     }
 
     /// RFC 7622 §3.2.
@@ -295,27 +254,71 @@ mod tests {
         assert_eq!(jid("a@\u{130}.example").unwrap(), jid("a@i\u{307}.example").unwrap());
     }
 
+    /// RFC 7622 §3.5, table 1, whole; and what the text below it says of numbers 6, 7 and 9 to 11.
     #[test]
-    fn a_resource_may_hold_what_is_newer_than_the_old_tables() {
-        for new in ["😀", "ẞ", "🇫🇷", "ꭰ", "Ann 😀", "שלום 😀", "👩‍💻", "🄰b"] {
-            let it = jid(&format!("room@c.example/{new}")).unwrap_or_else(|error| panic!("{new}: {error}"));
-            assert_eq!(jid(it.as_str()).as_ref(), Ok(&it), "{new}: it stays what it is");
+    fn takes_what_rfc_7622_section_3_5_lists() {
+        for (number, text, parts) in [
+            (1, "juliet@example.com", (Some("juliet"), "example.com", None)),
+            (2, "juliet@example.com/foo", (Some("juliet"), "example.com", Some("foo"))),
+            (3, "juliet@example.com/foo bar", (Some("juliet"), "example.com", Some("foo bar"))),
+            (4, "juliet@example.com/foo@bar", (Some("juliet"), "example.com", Some("foo@bar"))),
+            (5, "foo\\20bar@example.com", (Some("foo\\20bar"), "example.com", None)),
+            (6, "fussball@example.com", (Some("fussball"), "example.com", None)),
+            (7, "fu\u{df}ball@example.com", (Some("fußball"), "example.com", None)),
+            (8, "\u{3c0}@example.com", (Some("π"), "example.com", None)),
+            (9, "\u{3a3}@example.com/foo", (Some("σ"), "example.com", Some("foo"))),
+            (10, "\u{3c3}@example.com/foo", (Some("σ"), "example.com", Some("foo"))),
+            (11, "\u{3c2}@example.com/foo", (Some("ς"), "example.com", Some("foo"))),
+            (12, "king@example.com/\u{265a}", (Some("king"), "example.com", Some("♚"))),
+            (13, "example.com", (None, "example.com", None)),
+            (14, "example.com/foobar", (None, "example.com", Some("foobar"))),
+            (15, "a.example.com/b@example.net", (None, "a.example.com", Some("b@example.net"))),
+        ] {
+            let it = jid(text).unwrap_or_else(|error| panic!("{number}: {error}"));
+            assert_eq!((it.local(), it.domain(), it.resource()), parts, "{number}");
         }
-        assert_eq!(jid("a@b/👩‍💻").unwrap().resource(), Some("👩💻"), "joiners are nothing, as ever");
-        for bad in ["😀\u{2066}", "😀\u{7}", "😀\u{e000}", "א🄰", "😀\u{e0041}", "\u{61c}", "a\u{180f}"]
+    }
+
+    #[test]
+    fn a_stored_address_of_an_older_release_stands_as_it_is() {
+        for old in ["♚@münchen.example", "\u{13a0}@example.com", "juliet@example.com"] {
+            let it = Jid::kept(old).unwrap();
+            assert_eq!((it.as_str(), it.bare_str(), it.resource(), it.is_bare()), (old, old, None, true));
+            assert_eq!(old.split_once('@'), it.local().map(|local| (local, it.domain())));
+        }
+        assert_eq!(Jid::kept("♚@exa mple"), Err(JidError::BadDomain));
+        assert_eq!(Jid::kept("@example.com"), Err(JidError::BadLocal));
+    }
+
+    #[test]
+    fn emoji_of_any_year_are_resources_and_no_names() {
+        for (text, kept) in
+            [("Ann 😀", "Ann 😀"), ("🫩", "🫩"), ("🇫🇷", "🇫🇷"), ("👩\u{200d}💻", "👩💻"), ("❤\u{fe0f}", "❤")]
         {
-            assert_eq!(jid(&format!("a@b/{bad}")), Err(JidError::BadResource), "{bad:?}");
+            let it = jid(&format!("room@c.example/{text}")).unwrap_or_else(|error| panic!("{text}: {error}"));
+            assert_eq!(it.resource(), Some(kept));
+            assert_eq!(jid(it.as_str()).as_ref(), Ok(&it), "{text}: it stays what it is");
         }
         assert_eq!(jid("😀@example.com"), Err(JidError::BadLocal), "§3.3: no symbols in names");
     }
 
+    /// RFC 7622 §3.5, table 2 (16 to 23), whole, and some more.
     #[test]
     fn refuses_what_rfc_7622_section_3_5_lists() {
-        assert_eq!(jid("\"juliet\"@example.com"), Err(JidError::BadLocal));
-        assert_eq!(jid("foo bar@example.com"), Err(JidError::BadLocal));
+        for (number, text, error) in [
+            (16, "\"juliet\"@example.com", JidError::BadLocal),
+            (17, "foo bar@example.com", JidError::BadLocal),
+            (18, "juliet@example.com/ foo", JidError::BadResource),
+            (19, "@example.com/", JidError::BadLocal),
+            (20, "henry\u{2163}@example.com", JidError::BadLocal),
+            (21, "\u{265a}@example.com", JidError::BadLocal),
+            (22, "juliet@", JidError::BadDomain),
+            (23, "/foobar", JidError::BadDomain),
+        ] {
+            assert_eq!(jid(text), Err(error), "{number}");
+        }
         assert_eq!(jid("@example.com"), Err(JidError::BadLocal));
         assert_eq!(jid("juliet@example.com/"), Err(JidError::BadResource));
-        assert_eq!(jid("juliet@"), Err(JidError::BadDomain));
         assert_eq!(jid("a@b@c"), Err(JidError::BadDomain));
         assert_eq!(jid(""), Err(JidError::BadDomain));
         assert_eq!(jid("\u{1d40}om@example.com"), Err(JidError::BadLocal), "a variant of T");
