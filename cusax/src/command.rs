@@ -124,14 +124,14 @@ pub(crate) enum User {
     List,
     /// Shows one account.
     Show {
-        #[arg(value_parser = address)]
+        #[arg(value_parser = kept_address)]
         address: Address,
     },
     /// Changes what is said of an account, and what it may do; what is not given stays.
     Change(ChangedUser),
     /// Changes the password of an account; without --password-stdin one is made and printed once.
     Password {
-        #[arg(value_parser = address)]
+        #[arg(value_parser = kept_address)]
         address: Address,
         /// Read the password from the first line of standard input.
         #[arg(long)]
@@ -155,17 +155,17 @@ pub(crate) enum User {
     },
     /// Forbids an account to log in, and ends its chat, its registrations and its legs in rooms; a call between two phones goes on.
     Disable {
-        #[arg(value_parser = address)]
+        #[arg(value_parser = kept_address)]
         address: Address,
     },
     /// Allows an account to log in again.
     Enable {
-        #[arg(value_parser = address)]
+        #[arg(value_parser = kept_address)]
         address: Address,
     },
     /// Removes an account for good.
     Remove {
-        #[arg(value_parser = address)]
+        #[arg(value_parser = kept_address)]
         address: Address,
     },
 }
@@ -192,7 +192,7 @@ pub(crate) struct Changes {
 
 #[derive(Args)]
 pub(crate) struct ChangedUser {
-    #[arg(value_parser = address)]
+    #[arg(value_parser = kept_address)]
     pub(crate) address: Address,
     #[command(flatten)]
     pub(crate) changes: Changes,
@@ -395,6 +395,11 @@ pub(crate) enum ConfigCommand {
 /// An address, as it is or as the URI that commands print.
 fn address(text: &str) -> Result<Address, AddressError> {
     provisioning::address_in(text).parse()
+}
+
+/// Of an account that there is, made by an older release perhaps.
+fn kept_address(text: &str) -> Result<Address, AddressError> {
+    Address::kept(&provisioning::address_in(text))
 }
 
 fn room(text: &str) -> Result<RoomAddress, AddressError> {

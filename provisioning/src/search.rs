@@ -9,7 +9,7 @@ use crate::address_in;
 /// The account that somebody means: by its address of record, its JID, or a number of its.
 pub async fn account_meant(auth: &Auth, text: &str) -> Result<Option<AccountCard>, StoreError> {
     let text = address_in(text);
-    if let Ok(address) = text.parse::<Address>() {
+    if let Ok(address) = Address::kept(&text) {
         return Ok(match auth.directory.by_aor(&Aor(address.clone())).await? {
             Some(card) => Some(card),
             None => auth.directory.by_jid(&BareJid(address)).await?,

@@ -69,7 +69,7 @@ async fn erase_gone(server: &Server) -> Result<bool, StoreError> {
         }
     }
     // Others' nodes are many: they are looked at once for all.
-    let users: Vec<Jid> = erased.iter().filter_map(|gone| gone.jid.as_str().parse().ok()).collect();
+    let users: Vec<Jid> = erased.iter().filter_map(|gone| Jid::kept(gone.jid.as_str()).ok()).collect();
     if !users.is_empty()
         && let Err(error) = crate::pubsub::forget_accounts(server, &users).await
     {
@@ -85,7 +85,7 @@ async fn erase_gone(server: &Server) -> Result<bool, StoreError> {
 /// Erases one, but for what nodes of others say of it.
 async fn erase_one(server: &Server, gone: &Gone) -> Result<(), StoreError> {
     let Gone { account, aor, jid } = gone;
-    if let Ok(user) = jid.as_str().parse::<Jid>() {
+    if let Ok(user) = Jid::kept(jid.as_str()) {
         let why = StreamError::because(StreamCondition::NotAuthorized, "the account may no longer log in");
         server.router.end_account(*account, &why);
         let mut looks = 0;

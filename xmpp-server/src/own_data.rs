@@ -109,7 +109,7 @@ async fn waiting(server: &Server, owner: &str, from: Option<&str>) -> Result<Kep
 }
 
 async fn preferences(server: &Server, of: &BareJid) -> Result<KeptPage, StoreError> {
-    let Ok(user) = of.as_str().parse::<Jid>() else { return Ok(KeptPage::default()) };
+    let Ok(user) = Jid::kept(of.as_str()) else { return Ok(KeptPage::default()) };
     let callers = serde_json::to_value(Callers::read(server, of.as_str()).await?);
     let shown = Wish::read(server, &user).await?;
     let mailbox = voicemail::wants(server, of.as_str()).await?;

@@ -7,7 +7,9 @@ use crate::features::FEATURES;
 /// What stands below the table of features.
 const STREAMS: &[Spec] = &[
     Spec::rfc(6120).complete(),
-    Spec::rfc(7622).note("limits and syntax; prepared as RFC 6122 does"),
+    Spec::rfc(7622).complete().note("domains are mapped as UTS 46 says, which takes symbols too"),
+    Spec::rfc(8264).note("the classes of addresses"),
+    Spec::rfc(8265).note("UsernameCaseMapped and OpaqueString, for addresses; passwords as SCRAM says, by SASLprep"),
     Spec::rfc(7395).complete(),
     Spec::rfc(8305).note("connections to other servers"),
     Spec::rfc(9525).note("certificates of other servers"),

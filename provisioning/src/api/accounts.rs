@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
 use shared_auth::{AccountCard, NewAccount, Opens, Profile, card_json, check_password};
-use shared_model::{Address, Aor, BareJid, Groups};
+use shared_model::{Address, AddressError, Aor, BareJid, Groups};
 use shared_runtime::unix_millis;
 
 use super::caller::Scope;
@@ -115,7 +115,7 @@ pub(super) const TABLE: &[Operation] = &[
 
 async fn list(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     let after = match ask.text("after").filter(|after| !after.is_empty()) {
-        Some(after) => Some(Aor(address(face, "after", after)?)),
+        Some(after) => Some(Aor(kept_address(face, "after", after)?)),
         None => None,
     };
     let max = ask.number("max").map_or(100, |max| max.clamp(1, 500) as usize);
@@ -256,7 +256,7 @@ fn profile(ask: &Ask, same: Profile) -> Result<Profile, Problem> {
 
 pub(super) async fn find(face: &Face, ask: &Ask) -> Result<AccountCard, Problem> {
     let nothing = || Problem::nothing("account");
-    let address: Address = address_in(ask.part("address")).parse().map_err(|_| nothing())?;
+    let address = Address::kept(&address_in(ask.part("address"))).map_err(|_| nothing())?;
     if let Some(card) = face.auth.directory.by_aor(&Aor(address.clone())).await? {
         return Ok(card);
     }
@@ -264,7 +264,20 @@ pub(super) async fn find(face: &Face, ask: &Ask) -> Result<AccountCard, Problem>
 }
 
 pub(super) fn address(face: &Face, field: &'static str, text: &str) -> Result<Address, Problem> {
-    let address: Address = text.parse().map_err(|error| Problem::field(field, format!("{error}")))?;
+    of_ours(face, field, text.parse())
+}
+
+/// Of an account that there is, made by an older release perhaps.
+pub(super) fn kept_address(face: &Face, field: &'static str, text: &str) -> Result<Address, Problem> {
+    of_ours(face, field, Address::kept(text))
+}
+
+fn of_ours(
+    face: &Face,
+    field: &'static str,
+    read: Result<Address, AddressError>,
+) -> Result<Address, Problem> {
+    let address = read.map_err(|error| Problem::field(field, format!("{error}")))?;
     if !face.domains.has(address.domain()) {
         return Err(not_of(face, field));
     }

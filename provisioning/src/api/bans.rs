@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use shared_auth::{AccountCard, Ban, BanError, Banned, Network, SlowedAccount, card_json};
 use shared_model::{Aor, ProvisioningEvent};
 
-use super::accounts::address;
+use super::accounts::kept_address;
 use super::caller::Scope;
 use super::problem::Problem;
 use super::{Ask, Field, Kind, Operation, operation};
@@ -75,7 +75,7 @@ pub(super) const TABLE: &[Operation] = &[
 
 async fn list(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     let after = match ask.text("after").filter(|after| !after.is_empty()) {
-        Some(after) => Some(Aor(address(face, "after", after)?)),
+        Some(after) => Some(Aor(kept_address(face, "after", after)?)),
         None => None,
     };
     let max = ask.number("max").map_or(MOST_ACCOUNTS, |max| max.clamp(1, MOST_ACCOUNTS as _) as usize);
@@ -172,7 +172,7 @@ async fn lift(face: &Face, ask: &Ask) -> Result<Value, Problem> {
             face.auth.audit.change(ask.by(), "network freed", network, before, Value::Null).await;
         }
         (None, Some(text)) => {
-            let aor = Aor(address(face, "address", text)?);
+            let aor = Aor(kept_address(face, "address", text)?);
             let card = face.auth.directory.by_aor(&aor).await?.ok_or_else(|| Problem::nothing("account"))?;
             let slowed = face.auth.authenticator.slowed_accounts();
             let before = slowed.of(&[card.aor.as_str(), card.jid.as_str()]).map_or(Value::Null, to_json);

@@ -203,7 +203,7 @@ impl Departure {
             }
         };
         output.line(&opening(&user))?;
-        let user = card.jid.as_str().parse().map_err(|_| StoreError::NoSuchAccount)?;
+        let user = Jid::kept(card.jid.as_str()).map_err(|_| StoreError::NoSuchAccount)?;
         Ok(Self { output, last, user })
     }
 

@@ -17,7 +17,7 @@ use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use shared_auth::AccountCard;
-use shared_model::Aor;
+use shared_model::{Address, Aor};
 
 use super::account::{date, form, links, told};
 use super::asked::data_ask;
@@ -124,7 +124,7 @@ async fn accounts(
     let (text_part, group) = (asked.text.trim(), asked.group.trim());
     let fields = json!({ "after": asked.after, "max": 50, "text": text_part, "group": group });
     let listed = read(face, session, "listAccounts", fields).await?;
-    let edited = asked.edit.parse::<Aor>().ok();
+    let edited = Address::kept(&asked.edit).ok().map(Aor);
     let edited = match edited {
         Some(aor) => face.auth.directory.by_aor(&aor).await.ok()?,
         None => None,
