@@ -81,6 +81,11 @@ impl Stanza {
         Self { kind, to: None, from: None, id: None, type_, other: String::new(), content: Bytes::new() }
     }
 
+    /// Bytes of what it holds, without its addresses.
+    pub fn size(&self) -> usize {
+        self.other.len() + self.content.len()
+    }
+
     /// Reads a framed element. An unreadable `to` leaves the rest usable: it is returned beside the error, so that the
     /// stanza can be answered with `jid-malformed` (§8.3.3.8). So does a `from` whose domain can be read, which is then all of it.
     pub fn from_frame(head: &Head, content: Bytes) -> Result<Self, (ParseError, Option<Box<Self>>)> {

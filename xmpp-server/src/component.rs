@@ -30,6 +30,7 @@ use xmpp_core::{ErrorKind, Jid, Stanza, StanzaError};
 
 use crate::c2s::{Io, WRITE_PATIENCE, close, linger};
 use crate::half_open::Place;
+use crate::queue::{Sender, Unsent};
 use crate::route;
 use crate::s2s::{Counted, Queue, Returned, Writer};
 use crate::server::{Server, tune};
@@ -90,7 +91,7 @@ pub(crate) struct Components {
 
 /// A component that is there.
 struct Stream {
-    stanzas: mpsc::Sender<Stanza>,
+    stanzas: Sender<Stanza>,
     serial: u64,
     /// Tells it that another takes its place.
     replaced: watch::Sender<bool>,
@@ -130,10 +131,10 @@ impl Components {
         };
         match stream.stanzas.try_send(stanza) {
             Ok(()) => Ok(()),
-            Err(mpsc::error::TrySendError::Full(stanza)) => {
+            Err(Unsent::Full(stanza)) => {
                 back(stanza, ErrorKind::ResourceConstraint, "too much waits for the component")
             }
-            Err(mpsc::error::TrySendError::Closed(stanza)) => {
+            Err(Unsent::Closed(stanza)) => {
                 back(stanza, ErrorKind::RemoteServerTimeout, "the component is not there")
             }
         }
@@ -260,7 +261,7 @@ async fn talk(server: Arc<Server>, arrival: Arrival) {
     let Arrival { io, mut framer, mut machine, name, .. } = arrival;
     let _there = Counted::new(&server.metrics.components);
     framer.set_limits(Limits { bytes: server.config.stanza_bytes, ..Limits::default() });
-    let (stanzas, queue) = Queue::new(server.config.outbox);
+    let (stanzas, queue) = Queue::new(server.config.outbox, server.config.waiting_bytes);
     let (replaced, mut ousted) = watch::channel(false);
     let serial = server.new_serial();
     if let Some(before) = server.components.streams.insert(name.clone(), Stream { stanzas, serial, replaced })

@@ -62,6 +62,9 @@ pub struct Config {
     pub outbox: usize,
     /// Stanzas that one client may leave unacknowledged (XEP-0198); above, it is cut off. Default 5000.
     pub unacked: usize,
+    /// Bytes that may wait for one client, unwritten, and as many unacknowledged, and for one domain. Above, it is as if there were too
+    /// many stanzas; what answers a client's own questions waits earlier, until it reads. Default 16777216.
+    pub waiting_bytes: usize,
     /// How long a client may take to answer `<r/>` (XEP-0198) or a ping, and to read anything of what it is sent; then its
     /// connection counts as lost. Lines that are slow get more time. Default 60 s; 0 s means for ever.
     #[serde(with = "duration")]
@@ -224,6 +227,7 @@ impl Default for Config {
             resources: 20,
             outbox: 4096,
             unacked: 5000,
+            waiting_bytes: 16_777_216,
             ack_timeout: Duration::from_secs(60),
             idle_timeout: Duration::from_secs(300),
             resume_timeout: Duration::from_secs(300),
@@ -296,6 +300,11 @@ const KEYS: &[Key] = &[
     Key::new("xmpp.resources", "20", "resources of one account"),
     Key::new("xmpp.outbox", "4096", "stanzas waiting for one client's socket; above, it is cut off"),
     Key::new("xmpp.unacked", "5000", "stanzas that a client may leave unacknowledged; above, it is cut off"),
+    Key::new(
+        "xmpp.waiting_bytes",
+        "16777216",
+        "bytes that wait for one client or domain, and that a client may leave unacknowledged; above, likewise",
+    ),
     Key::new(
         "xmpp.ack_timeout",
         "\"60s\"",

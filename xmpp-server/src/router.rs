@@ -496,7 +496,7 @@ mod tests {
     use super::*;
 
     fn session(jid: &str, serial: u64) -> (Session, crate::queue::Receiver<Outgoing>) {
-        let (outbox, inbox) = crate::queue::bounded(1);
+        let (outbox, inbox) = crate::queue::bounded(1, 1);
         let door = Arc::default();
         let jid = jid.parse().unwrap();
         let default = xmpp_core::payload::mam::Otherwise::Always;

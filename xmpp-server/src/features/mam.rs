@@ -84,15 +84,18 @@ pub(crate) async fn page(
         true => find(server, owner, kind, &query).await,
         false => find_by_id(server, owner, &query).await.map(|page| (page, None)),
     };
-    let (found, stopped) = found.map_err(|error| match error {
+    let (mut found, mut stopped) = found.map_err(|error| match error {
         StoreError::NoSuchEntry => ErrorKind::ItemNotFound.into(), // §4.1.3, §4.3.2
         error => store_failed(&error),
     })?;
-    let ids = found.entries.first().zip(found.entries.last());
-    let mut ids = ids.map(|(first, last)| (first.id.as_str(), last.id.as_str()));
     // XEP-0059 §2.6 wants an index where it can be had; clients who page backwards (slixmpp) take one that reaches the count for
     // the end of their way, and would see one page.
     let is_backwards = matches!(query.page.place, Place::Before(_) | Place::Last);
+    if query.ids.is_empty() && cut(&mut found.entries, is_backwards) {
+        (found.complete, stopped) = (false, None);
+    }
+    let ids = found.entries.first().zip(found.entries.last());
+    let mut ids = ids.map(|(first, last)| (first.id.as_str(), last.id.as_str()));
     if let Some(stopped) = &stopped {
         // Who goes on does so from there.
         let (first, last) = ids.unwrap_or((stopped, stopped));
@@ -107,6 +110,26 @@ pub(crate) async fn page(
         results.reverse();
     }
     Ok(Page { results, fin })
+}
+
+/// Keeps of a page what is nearest to where it begins, and no more bytes than one should have: who asks goes on from there (XEP-0059
+/// §2.1: a page may have fewer than were asked for). Whether something is not in it.
+fn cut(entries: &mut Vec<Entry>, is_backwards: bool) -> bool {
+    let mut bytes = 0;
+    let mut fits = |entry: &&Entry| {
+        bytes += entry.body.len();
+        bytes <= LARGEST_PAGE_BYTES
+    };
+    let count = match is_backwards {
+        true => entries.iter().rev().take_while(&mut fits).count(),
+        false => entries.iter().take_while(&mut fits).count(),
+    };
+    let excess = entries.len().saturating_sub(count.max(1));
+    match is_backwards {
+        true => drop(entries.drain(..excess)),
+        false => entries.truncate(entries.len() - excess),
+    }
+    excess > 0
 }
 
 async fn find(
@@ -231,6 +254,8 @@ pub(crate) async fn metadata(server: &Server, owner: &Jid, kind: &str) -> Result
 /// Messages in a page where nobody says how many.
 const USUAL_PAGE: usize = 50;
 const LARGEST_PAGE: usize = 250;
+/// Bytes of one, but for its first message.
+const LARGEST_PAGE_BYTES: usize = 1024 * 1024;
 /// Pages that are read to find one of what a resource said.
 const MOST_PAGES: usize = 20;
 /// Up to how many messages are counted.

@@ -41,14 +41,38 @@ pub(super) async fn items(server: &Server, host: &Host, request: &Request, asked
         (true, Some(max)) => Page { items: node.items.iter().rev().take(max).rev().collect(), set: None },
         (true, None) => page(&node, &wish)?,
     };
-    let mut out = Element::new("items", ns::PUBSUB).with("node", name);
-    for item in page.items {
-        if let Some(item) = store::item(&*server.store.records, host.key(), name, &item.id).await? {
-            out = out.child(item);
-        }
+    let is_newest = max.is_some() || matches!(wish.place, Place::Before(_) | Place::Last);
+    let (all, mut wanted) = (node.items.len(), page.items);
+    if is_newest {
+        wanted.reverse();
     }
-    let answer = Element::new("pubsub", ns::PUBSUB).child(out).children_from(page.set);
-    Ok(answer.into())
+    let (mut shown, mut bytes, mut is_cut) = (Vec::new(), 0, false);
+    for wanted in wanted {
+        let Some(item) = store::item(&*server.store.records, host.key(), name, &wanted.id).await? else {
+            continue;
+        };
+        bytes += item.to_string().len();
+        is_cut = bytes > most_bytes(server, &request.from) && !shown.is_empty();
+        if is_cut {
+            break;
+        }
+        shown.push((wanted, item));
+    }
+    if is_newest {
+        shown.reverse();
+    }
+    // What is too much for one stanza is a page: who asked goes on from there.
+    let ends = shown.first().zip(shown.last()).map(|(first, last)| (first.0.id.as_str(), last.0.id.as_str()));
+    let set = if is_cut { Some(rsm::answer(ends, None, Some(all as u64))) } else { page.set };
+    let out = Element::new("items", ns::PUBSUB).with("node", name);
+    let out = shown.into_iter().fold(out, |out, (_, item)| out.child(item));
+    Ok(Element::new("pubsub", ns::PUBSUB).child(out).children_from(set).into())
+}
+
+/// Bytes of an answer: what we bear ourselves for another server, which may end the stream of all its users for more (XEP-0478), and what
+/// clients of ours bear.
+fn most_bytes(server: &Server, asker: &Jid) -> usize {
+    if server.is_home(asker.domain()) { OWN_BYTES } else { server.config.stanza_bytes }
 }
 
 struct Page<'a> {
@@ -217,6 +241,8 @@ fn shown(node: &str, affiliation: Affiliation) -> Element {
     Element::new("affiliation", ns::PUBSUB).with("node", node).with("affiliation", affiliation.as_str())
 }
 
+/// Bytes of items that a client of ours gets at once.
+const OWN_BYTES: usize = 1024 * 1024;
 /// Bare JIDs that wait for an owner of one node.
 const MOST_PENDING: usize = 100;
 /// Subscriptions of one node.

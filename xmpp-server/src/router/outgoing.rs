@@ -7,6 +7,7 @@ use xmpp_core::{Kind, Stanza};
 
 use super::Among;
 use crate::offline::Came;
+use crate::queue::Weighs;
 
 /// What a session's writer gets.
 #[derive(Debug)]
@@ -51,6 +52,12 @@ pub(crate) enum What {
 pub(crate) struct Kept {
     pub(crate) stanza: Stanza,
     pub(crate) came: Came,
+}
+
+impl Weighs for Outgoing {
+    fn weight(&self) -> usize {
+        self.bytes.len()
+    }
 }
 
 impl What {

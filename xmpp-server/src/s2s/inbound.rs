@@ -122,7 +122,7 @@ async fn serve(
     let machine = Machine::Received(Box::new(machine));
     let counts = false; // if they count, they say so
     let stream = Stream { limits, counts, io, framer, machine, id, certificate, first: first.0, unproven };
-    let (back, queue) = Queue::new(server.federation.config.queue);
+    let (back, queue) = Queue::new(server.federation.config.queue, server.config.waiting_bytes);
     let serial = server.new_serial();
     let (mut queue, _, mut left) =
         serve_stream(&server, stream, Side::Theirs { serial, back }, queue, None).await;

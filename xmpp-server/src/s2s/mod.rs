@@ -41,7 +41,7 @@ use shared_model::{Domains, Spec};
 use shared_runtime::names::Names;
 use shared_runtime::tls::TlsPolicy;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::Semaphore;
 use xmpp_core::stream::limits::StreamLimits;
 use xmpp_core::stream::server::Pair;
 use xmpp_core::{ErrorKind, Stanza, StanzaError};
@@ -53,6 +53,7 @@ pub(crate) use writer::Writer;
 
 use crate::Config;
 use crate::half_open::HalfOpen;
+use crate::queue::{Sender, Unsent};
 use crate::server::{Server, tune};
 use acks::Earlier;
 use dialback::{Keys, MOST_QUESTIONS};
@@ -115,7 +116,7 @@ impl Ground {
 
 /// A queue, and whose it is.
 struct Way {
-    stanzas: mpsc::Sender<Stanza>,
+    stanzas: Sender<Stanza>,
     /// The link or the stream that empties it.
     serial: u64,
 }
@@ -125,7 +126,7 @@ enum Side {
     /// A link of ours, for one pair.
     Ours { serial: u64, pair: Pair },
     /// Nobody but itself; what goes back by it is put in here.
-    Theirs { serial: u64, back: mpsc::Sender<Stanza> },
+    Theirs { serial: u64, back: Sender<Stanza> },
 }
 
 /// A stanza that goes to nobody, and what its sender is told.
@@ -181,7 +182,7 @@ impl Federation {
         match self.ways.entry(pair) {
             Entry::Occupied(way) => match way.get().stanzas.try_send(stanza) {
                 Ok(()) => Ok(()),
-                Err(mpsc::error::TrySendError::Full(stanza) | mpsc::error::TrySendError::Closed(stanza)) => {
+                Err(Unsent::Full(stanza) | Unsent::Closed(stanza)) => {
                     server.metrics.s2s_returned.inc();
                     back(stanza, ErrorKind::ResourceConstraint, "too much waits for that domain")
                 }
@@ -192,7 +193,7 @@ impl Federation {
                     server.metrics.s2s_returned.inc();
                     return Err(Box::new((stanza, error)));
                 }
-                let (stanzas, mut queue) = Queue::new(self.config.queue);
+                let (stanzas, mut queue) = Queue::new(self.config.queue, server.config.waiting_bytes);
                 let by = stanza.from.as_ref().map(|from| from.bare_str().to_owned());
                 queue.put_first(vec![stanza]);
                 let serial = server.new_serial();
@@ -209,7 +210,7 @@ impl Federation {
     }
 
     /// A stream of another server on which the pair is proven takes what goes back, if nothing else does.
-    fn offer(&self, pair: &Pair, serial: u64, stanzas: &mpsc::Sender<Stanza>) {
+    fn offer(&self, pair: &Pair, serial: u64, stanzas: &Sender<Stanza>) {
         let Entry::Vacant(place) = self.ways.entry(pair.clone()) else { return };
         drop(place.insert(Way { stanzas: stanzas.clone(), serial }));
         let mut offered = self.offered.entry(serial).or_default();
@@ -252,7 +253,7 @@ impl Federation {
             if self.ways.get(&pair).is_none_or(|way| way.serial != serial) {
                 continue;
             }
-            let (stanzas, queue) = Queue::new(self.config.queue);
+            let (stanzas, queue) = Queue::new(self.config.queue, server.config.waiting_bytes);
             let serial = server.new_serial();
             self.ways.insert(pair.clone(), Way { stanzas, serial });
             links.push((pair, serial, queue, Vec::new()));
@@ -319,7 +320,7 @@ mod tests {
         let ground = Ground::open(&config.federation, &[], &tls, &Domains::new("x", [])).unwrap();
         let it = Federation::new(Weak::new(), &config, ground);
         std::fs::remove_dir_all(folder).unwrap();
-        let (stanzas, _queue) = Queue::new(1);
+        let (stanzas, _queue) = Queue::new(1, 1024);
         for n in 0..OTHERS {
             it.offer(&Pair::new("x", &format!("d{n}.example")), n, &stanzas);
         }
@@ -331,7 +332,7 @@ mod tests {
         it.offer(&Pair::new("x", "d0.example"), OTHERS, &stanzas); // which another has
         assert!(it.pairs(&side) == own && own.iter().all(|pair| it.ways.contains_key(pair)));
         assert!(it.retire(&side) && !own.iter().any(|pair| it.ways.contains_key(pair)));
-        it.inherit(OTHERS, Queue::new(1).1);
+        it.inherit(OTHERS, Queue::new(1, 1024).1);
         stanzas.try_send(Stanza::new(xmpp_core::Kind::Message, None)).unwrap();
         assert!(!it.retire(&Side::Ours { serial: 0, pair: Pair::new("x", "d0.example") }));
         assert!(

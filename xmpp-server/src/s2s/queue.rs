@@ -5,20 +5,27 @@
 
 use std::collections::VecDeque;
 
-use tokio::sync::mpsc;
 use xmpp_core::Stanza;
+
+use crate::queue::{self, Receiver, Sender, Weighs};
 
 /// The end of a queue that streams read.
 pub(crate) struct Queue {
-    inbox: mpsc::Receiver<Stanza>,
+    inbox: Receiver<Stanza>,
     /// Taken out already, and not written.
     again: VecDeque<Stanza>,
 }
 
+impl Weighs for Stanza {
+    fn weight(&self) -> usize {
+        self.size()
+    }
+}
+
 impl Queue {
-    /// A queue for so many stanzas.
-    pub(crate) fn new(most: usize) -> (mpsc::Sender<Stanza>, Self) {
-        let (sender, inbox) = mpsc::channel(most.max(1));
+    /// A queue for so many stanzas and bytes.
+    pub(crate) fn new(most: usize, bytes: usize) -> (Sender<Stanza>, Self) {
+        let (sender, inbox) = queue::bounded(most, bytes);
         (sender, Self { inbox, again: VecDeque::new() })
     }
 
@@ -48,7 +55,7 @@ impl Queue {
     pub(crate) fn drain(mut self) -> Vec<Stanza> {
         self.inbox.close();
         let mut all: Vec<Stanza> = self.again.into();
-        while let Ok(stanza) = self.inbox.try_recv() {
+        while let Some(stanza) = self.inbox.try_recv() {
             all.push(stanza);
         }
         all
@@ -66,7 +73,7 @@ mod tests {
 
     #[tokio::test]
     async fn keeps_the_order_whatever_was_not_written() {
-        let (sender, mut queue) = Queue::new(4);
+        let (sender, mut queue) = Queue::new(4, 1024);
         let stanza = |id: &str| Stanza::new(Kind::Message, None).with_id(Some(id));
         for id in ["1", "2", "3", "4"] {
             sender.try_send(stanza(id)).unwrap();

@@ -187,7 +187,7 @@ mod tests {
         // As TLS does, it holds what the socket did not take.
         let near = tokio::io::BufStream::with_capacity(1, 2 * LARGEST_PIECE, near);
         let (reader, io) = tokio::io::split(Box::new(near) as Box<dyn Io>);
-        let (sender, queue) = Queue::new(8);
+        let (sender, queue) = Queue::new(8, 1 << 20);
         for (id, bytes) in [("1", 5_000), ("2", 5_000), ("3", 9_000), ("4", 9_000), ("5", 40_000)] {
             sender.try_send(stanza(id, bytes)).unwrap();
         }

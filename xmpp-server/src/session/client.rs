@@ -111,10 +111,14 @@ impl<'a> Client<'a> {
         let (mut is_fresh, mut is_looked_at, mut says_much) = (false, false, false);
         loop {
             let mut over = None;
-            loop {
+            let is_held = loop {
+                // Who does not read the answers is asked no further.
+                if over.is_none() && self.outbox.has(MOST_UNREAD) {
+                    break true;
+                }
                 let frame = match framer.next() {
                     Ok(Some(frame)) => frame,
-                    Ok(None) => break,
+                    Ok(None) => break false,
                     Err(error) => return Ended::Because(error.into()),
                 };
                 // Of the first that was read, who waited knows.
@@ -157,7 +161,7 @@ impl<'a> Client<'a> {
                 if let Err(error) = taken {
                     return Ended::Because(error);
                 }
-            }
+            };
             if let Some(over) = over {
                 return over;
             }
@@ -165,10 +169,14 @@ impl<'a> Client<'a> {
             if std::mem::take(&mut is_fresh) && (framer.is_inside() || !self.managed.is_on()) {
                 self.heard.note(Instant::now());
             }
-            let (bytes, stanzas) = &mut self.rates;
+            let ((bytes, stanzas), outbox) = (&mut self.rates, &self.outbox);
             let reading = async {
                 stanzas.ready().await;
-                bytes.read(io, says_much, |read| framer.push(read)).await
+                outbox.has_less_than(MOST_UNREAD).await;
+                match is_held {
+                    true => Ok(None),
+                    false => bytes.read(io, says_much, |read| framer.push(read)).await.map(Some),
+                }
             };
             let read = tokio::select! {
                 biased;
@@ -180,8 +188,9 @@ impl<'a> Client<'a> {
                 }
             };
             match read {
-                Ok(0) | Err(_) => return Ended::Lost,
-                Ok(length) => {
+                Ok(Some(0)) | Err(_) => return Ended::Lost,
+                Ok(None) => {}
+                Ok(Some(length)) => {
                     (is_fresh, is_looked_at) = (true, true);
                     // Who sends much is read in large pieces while it lasts.
                     says_much = rate::says_much(length, says_much);
@@ -551,5 +560,7 @@ fn priority_of(presence: &Stanza) -> i8 {
     priority.and_then(|priority| priority.text().trim().parse().ok()).unwrap_or(0)
 }
 
+/// Bytes of answers that a client may leave unread before it is asked no further.
+const MOST_UNREAD: usize = 1024 * 1024;
 /// Addresses that one session may send presence to directly, rooms among them.
 const MOST_DIRECTED: usize = 1000;

@@ -131,7 +131,7 @@ struct Begun<'a> {
 /// Binds the resource; nothing, when it may not be, and the client was told.
 async fn begin(server: &Arc<Server>, login: Box<Login>) -> Option<(Box<Begun<'_>>, Box<Connection>)> {
     let Login { mut transport, identity, access, seat, how, jid, stream } = *login;
-    let (outbox, inbox) = queue::bounded(server.config.outbox);
+    let (outbox, inbox) = queue::bounded(server.config.outbox, server.config.waiting_bytes);
     let door = Arc::<Door>::default();
     let serial = server.new_serial();
     let (is_guest, certificate) = (access.is_guest, access.certificate.clone());

@@ -47,7 +47,10 @@ pub(super) struct Outlet {
     looked_at: usize,
     /// The last write ended inside an element.
     is_cut: bool,
-    most: usize,
+    /// Stanzas and bytes that may be unacked.
+    most: (usize, usize),
+    /// Bytes that were written since those that are unacked were weighed.
+    unweighed: usize,
     pulse: Pulse,
 }
 
@@ -81,7 +84,8 @@ impl Outlet {
             door,
             looked_at: 0,
             is_cut: false,
-            most: config.unacked,
+            most: (config.unacked, config.waiting_bytes),
+            unweighed: 0,
             pulse,
         }
     }
@@ -270,14 +274,16 @@ impl Outlet {
         self.wait_for_ack(counted);
     }
 
-    fn wait_for_ack(&self, counted: Vec<Outgoing>) {
+    fn wait_for_ack(&mut self, counted: Vec<Outgoing>) {
         let mut unacked = self.unacked.lock().unwrap_or_else(PoisonError::into_inner);
         for outgoing in counted {
             if !matches!(outgoing.what, What::Words | What::Enabled | What::End | What::Wake | What::Nudge) {
+                self.unweighed += outgoing.bytes.len();
                 unacked.push(outgoing);
             }
         }
-        if unacked.len() > self.most {
+        let is_heavy = is_heavy(&unacked, &mut self.unweighed, self.most.1);
+        if is_heavy || unacked.len() > self.most.0 {
             let why =
                 StreamError::because(StreamCondition::ResourceConstraint, "too many unacknowledged stanzas");
             self.door.end_unless_ended(why);
@@ -294,7 +300,8 @@ impl Outlet {
         // Of what nobody counts, that is kept which goes elsewhere.
         let goes = |what: &What| matches!(what, What::Kept(_) | What::Shared(_) | What::Copied(_));
         self.batch.retain(|it| goes(&it.what) || matches!(it.what, What::Waited(_) | What::Stored(..)));
-        self.unacked.lock().unwrap_or_else(PoisonError::into_inner).len() <= self.most
+        let unacked = self.unacked.lock().unwrap_or_else(PoisonError::into_inner);
+        unacked.len() <= self.most.0 && !is_heavy(&unacked, &mut self.unweighed, self.most.1)
     }
 
     /// The connection is lost: wakes the client for what waits for it.
@@ -438,6 +445,18 @@ async fn patient<T>(patience: Duration, mut give: impl FnMut(&mut Context<'_>) -
         Some(given) => Some(given),
         None => Box::pin(timeout(patience, poll_fn(give))).await.ok(),
     }
+}
+
+/// Whether more bytes are unacked than may be. They are weighed when a sixteenth of that has come since.
+fn is_heavy(unacked: &Unacked<Outgoing>, unweighed: &mut usize, most: usize) -> bool {
+    if *unweighed <= most / 16 {
+        return false;
+    }
+    let all: usize = unacked.waiting().map(|waiting| waiting.bytes.len()).sum();
+    if all <= most {
+        *unweighed = 0;
+    }
+    all > most
 }
 
 /// Stanzas that wait until somebody looks.
