@@ -108,6 +108,42 @@ async fn a_conversation_is_found_by_both_in_pages() {
 }
 
 #[tokio::test]
+async fn a_page_has_so_many_bytes_and_who_reads_late_gets_every_answer() {
+    let served = serve().await;
+    let mut alice = Client::online(&served, "alice", "a").await;
+    for n in 0..12 {
+        alice.send(&chat("carol@example.org", &format!("{n:02}{}", "x".repeat(200_000)))).await;
+    }
+    alice.send("<iq type='get' id='taken'><ping xmlns='urn:xmpp:ping'/></iq>").await;
+    alice.expect(&["id='taken'"]).await;
+    let numbers =
+        |bodies: Vec<String>| bodies.iter().map(|body| body[..2].parse().unwrap()).collect::<Vec<u32>>();
+    let (bodies, ids, fin) = find(&mut alice, "", &query("", "<max>100</max>")).await;
+    assert_eq!(numbers(bodies), [0, 1, 2, 3, 4]);
+    assert!(!fin.contains("complete") && fin.contains("<count>12</count>") && fin.contains(&ids[4]), "{fin}");
+    let after = format!("<max>100</max><after>{}</after>", ids[4]);
+    let (bodies, ids, fin) = find(&mut alice, "", &query("", &after)).await;
+    assert_eq!((numbers(bodies), fin.contains("complete")), (vec![5, 6, 7, 8, 9], false));
+    let after = format!("<max>100</max><after>{}</after>", ids[4]);
+    let (bodies, _, fin) = find(&mut alice, "", &query("", &after)).await;
+    assert_eq!((numbers(bodies), fin.contains("complete='true'")), (vec![10, 11], true));
+    let (bodies, _, fin) = find(&mut alice, "", &query("", "<max>100</max><before/>")).await;
+    assert_eq!((numbers(bodies), fin.contains("complete")), (vec![7, 8, 9, 10, 11], false));
+    for n in 0..30 {
+        alice.send(&format!("<iq type='set' id='late{n}'>{}</iq>", query("", "<max>100</max>"))).await;
+    }
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    let mut answered = 0;
+    while answered < 30 {
+        let next = alice.next().await.unwrap();
+        if next.contains("<fin") {
+            assert!(next.contains(&format!("id='late{answered}'")), "{next}");
+            answered += 1;
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_is_delivered_is_in_the_archive_already_and_survives() {
     let served = serve().await;
     let mut alice = Client::online(&served, "alice", "a").await;

@@ -49,6 +49,26 @@ pub(crate) async fn interested(served: &Served, user: &str, resource: &str, node
 }
 
 #[tokio::test]
+async fn items_that_are_too_much_for_one_answer_are_a_page() {
+    let served = serve().await;
+    let mut alice = Client::online(&served, "alice", "a").await;
+    for n in 0..8 {
+        let item = publish("urn:much", &format!("i{n}"), &"x".repeat(200_000));
+        alice.ask("set", "", &pubsub(&format!("{item}{}", options(&[("max_items", "20")])))).await;
+    }
+    let all = alice.ask("get", "", &items("urn:much")).await;
+    assert_eq!(all.matches("<item ").count(), 5);
+    assert!(all.contains("<last>i4</last><count>8</count>"), "{}", &all[all.len() - 300..]);
+    let rsm = "<set xmlns='http://jabber.org/protocol/rsm'><after>i4</after></set>";
+    let rest = alice.ask("get", "", &pubsub(&format!("<items node='urn:much'/>{rsm}"))).await;
+    assert!(rest.contains("<first index='5'>i5</first><last>i7</last>") && rest.contains("id='i7'"));
+    let newest = alice.ask("get", "", &pubsub("<items node='urn:much' max_items='7'/>")).await;
+    assert!(newest.contains("<first>i3</first><last>i7</last>") && !newest.contains("id='i2'"));
+    let few = alice.ask("get", "", &pubsub("<items node='urn:much' max_items='2'/>")).await;
+    assert!(few.contains("id='i7'") && !few.contains("<set"));
+}
+
+#[tokio::test]
 async fn contacts_that_are_interested_hear_of_it_and_get_the_last_later() {
     let served = serve().await;
     let mut alice = Client::online(&served, "alice", "a").await;
