@@ -104,6 +104,11 @@ impl<T: Weighs> Sender<T> {
         self.has_less_than(self.0.bytes).await
     }
 
+    /// Whether nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.lock().things.is_empty()
+    }
+
     /// Whether so many bytes wait for somebody who reads.
     pub(crate) fn has(&self, bytes: usize) -> bool {
         let waiting = self.0.lock();

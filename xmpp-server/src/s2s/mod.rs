@@ -239,7 +239,7 @@ impl Federation {
 
     /// Takes away the way of a pair, unless something waits in its queue. Whether it is not this one's any more.
     fn retire_way(&self, pair: &Pair, serial: u64) -> bool {
-        let is_empty = |way: &Way| way.stanzas.capacity() == way.stanzas.max_capacity();
+        let is_empty = |way: &Way| way.stanzas.is_empty();
         self.ways.remove_if(pair, |_, way| way.serial == serial && is_empty(way));
         self.ways.get(pair).is_none_or(|way| way.serial != serial)
     }
