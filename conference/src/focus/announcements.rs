@@ -124,6 +124,8 @@ impl Focus {
         progress.push(Name::Contact, &format!("<sip:{}>", parts.domain));
         progress.set_body("application/sdp", agreed.text.into());
         let reliable = self.desk().early.begin(request, &mut progress, (parts.random)());
+        // RFC 3261 §8.2.6.2: what is more than 100 makes an early dialog.
+        progress.ensure_to_tag(&format!("{:016x}", (parts.random)()));
         server.respond(progress.clone());
         // The same ports and coders: what else a second offer wants is not worth a change for so short a time.
         let again = Origin { version: origin.version + 1, ..origin };

@@ -55,6 +55,7 @@ async fn who_insists_on_it_gets_the_183_until_it_is_acknowledged() {
     let mut bob = house.silent_phone("bob").await;
     let (_sent, early) = bob.invite_early_with(&uri, &[("Supported", "100rel")]).await;
     assert_eq!((early.value(Name::Require), early.other_values("RSeq").next()), (None, None));
+    assert!(early.to_tag().is_some(), "RFC 3261 §8.2.6.2: {early:?}");
     house.stop().await;
 }
 
