@@ -281,6 +281,7 @@ mod tests {
 
     #[tokio::test]
     async fn bytes_are_bounded_too_and_come_in_pieces() {
+        let piece = "x".repeat(LARGEST_PIECE);
         let (sender, mut receiver) = bounded(99, 8);
         sender.try_send("12345").unwrap();
         sender.try_send("678").unwrap();
@@ -293,7 +294,6 @@ mod tests {
         let mut got = Vec::new();
         assert_eq!(receiver.recv_many(&mut got, 9).await, 2);
         assert!(sender.has_less_than(1).await);
-        let piece = "x".repeat(LARGEST_PIECE);
         let (sender, mut receiver) = bounded(99, usize::MAX);
         for _ in 0..3 {
             sender.try_send(piece.as_str()).unwrap();
