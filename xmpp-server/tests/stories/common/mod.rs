@@ -176,16 +176,16 @@ pub(crate) struct Client {
     pub(crate) exporter: Vec<u8>,
 }
 
+/// A client that takes larger answers than it may send stanzas.
+fn framer() -> Framer {
+    Framer::new(Limits { bytes: 2 << 20, ..Limits::default() })
+}
+
 impl Client {
     /// Connects and says nothing.
     pub(crate) async fn connect(served: &Served) -> Self {
         let socket = TcpStream::connect(served.server.c2s()[0]).await.unwrap();
-        Self {
-            io: Box::new(socket),
-            framer: Framer::new(Limits::default()),
-            domain: served.domain.clone(),
-            exporter: Vec::new(),
-        }
+        Self { io: Box::new(socket), framer: framer(), domain: served.domain.clone(), exporter: Vec::new() }
     }
 
     /// Connects with TLS from the first byte.
@@ -199,7 +199,7 @@ impl Client {
             stream.get_ref().1.export_keying_material([0_u8; 32], b"EXPORTER-Channel-Binding", Some(b""));
         Self {
             io: Box::new(stream),
-            framer: Framer::new(Limits::default()),
+            framer: framer(),
             domain: served.domain.clone(),
             exporter: exporter.unwrap().to_vec(),
         }
@@ -207,12 +207,7 @@ impl Client {
 
     /// Speaks over a connection that somebody else made.
     pub(crate) fn over(served: &Served, io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Self {
-        Self {
-            io: Box::new(io),
-            framer: Framer::new(Limits::default()),
-            domain: served.domain.clone(),
-            exporter: Vec::new(),
-        }
+        Self { io: Box::new(io), framer: framer(), domain: served.domain.clone(), exporter: Vec::new() }
     }
 
     /// The same, to another domain.
@@ -222,7 +217,7 @@ impl Client {
 
     /// Begins the stream anew, as after a proof.
     pub(crate) async fn restart(&mut self) {
-        self.framer = Framer::new(Limits::default());
+        self.framer = framer();
         self.open().await;
     }
 
@@ -231,12 +226,7 @@ impl Client {
         let connector = tokio_rustls::TlsConnector::from(served.tls.client(&[]));
         let name = rustls::pki_types::ServerName::try_from(DOMAIN).unwrap();
         let stream = connector.connect(name, self.io).await.unwrap();
-        Self {
-            io: Box::new(stream),
-            framer: Framer::new(Limits::default()),
-            domain: self.domain,
-            exporter: Vec::new(),
-        }
+        Self { io: Box::new(stream), framer: framer(), domain: self.domain, exporter: Vec::new() }
     }
 
     /// Logs in with PLAIN and binds a resource.
