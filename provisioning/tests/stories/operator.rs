@@ -19,6 +19,16 @@ async fn admin(house: &House) -> String {
     house.auth.bearers.issue(holder, "test", &scopes, hour, unix_millis()).await.unwrap().0
 }
 
+/// Fourteen wrong passwords at once: who is told to wait is refused slowly, and his delay would be over.
+async fn guess(house: &House, name: &str, from: impl Fn(u8) -> IpAddr) {
+    let wrong = (0..14).map(|at| {
+        let (name, domain, password) = (name.to_owned(), "example.org".to_owned(), "wrong".to_owned());
+        let proof = Proof::Plain { name, domain, password, authzid: String::new() };
+        house.auth.authenticator.verify(proof, Origin::new(Protocol::Sip, from(at)))
+    });
+    futures_util::future::join_all(wrong).await;
+}
+
 #[tokio::test]
 async fn rooms_are_seen_and_moderated_as_their_law_lets_it() {
     let house = house("rooms").await;
@@ -120,17 +130,8 @@ async fn who_is_disabled_or_slowed_down_is_told_and_lifted() {
     for _ in 0..14 {
         house.auth.authenticator.suspect(ip);
     }
-    for at in 0..14 {
-        let proof = Proof::Plain {
-            name: "bob".to_owned(),
-            domain: "example.org".to_owned(),
-            password: "wrong".to_owned(),
-            authzid: String::new(),
-        };
-        // From many networks, so that the account is slowed down too.
-        let from = format!("198.51.100.{at}").parse().unwrap();
-        let _ = house.auth.authenticator.verify(proof, Origin::new(Protocol::Sip, from)).await;
-    }
+    // From many networks, so that the account is slowed down too.
+    guess(&house, "bob", |at| [198, 51, 100, at].into()).await;
     house.call(&token, "PATCH /api/v1/accounts/bob@example.org", "{\"enabled\":false}").await;
     let (_, bans) = house.call(&token, "GET /api/v1/bans", "").await;
     assert_eq!(bans["accounts"][0]["networks"], serde_json::json!([]), "of each of them once");
@@ -168,12 +169,7 @@ async fn who_is_disabled_or_slowed_down_is_told_and_lifted() {
 async fn an_account_that_is_slowed_in_one_network_alone_is_told_with_it() {
     let house = house("ban-here").await;
     let token = admin(&house).await;
-    for _ in 0..14 {
-        let (name, domain, password) = ("alice".to_owned(), "example.org".to_owned(), "wrong".to_owned());
-        let proof = Proof::Plain { name, domain, password, authzid: String::new() };
-        let from = Origin::new(Protocol::Sip, "192.0.2.7".parse().unwrap());
-        let _ = house.auth.authenticator.verify(proof, from).await;
-    }
+    guess(&house, "alice", |_| [192, 0, 2, 7].into()).await;
     let (_, bans) = house.call(&token, "GET /api/v1/bans", "").await;
     let account = &bans["accounts"][0];
     assert_eq!(
