@@ -9,6 +9,8 @@ fn resource(text: &str) -> Option<String> {
 }
 
 /// RFC 8264 §7: each character alone and behind a letter, and of those that are thousands alike some, comes out of itself.
+type Prepare = fn(&str) -> Option<String>;
+
 #[test]
 fn what_comes_out_comes_out_of_itself() {
     let alike = [
@@ -21,8 +23,7 @@ fn what_comes_out_comes_out_of_itself() {
         ('\0'..=char::MAX).filter(|c| u32::from(*c) % 97 == 0 || !alike.iter().any(|range| range.contains(c)))
     {
         for text in [format!("{c}"), format!("a{c}")] {
-            let both: [(fn(&str) -> Option<String>, _); 2] =
-                [(local, username(&text)), (resource, opaque(&text))];
+            let both: [(Prepare, _); 2] = [(local, username(&text)), (resource, opaque(&text))];
             for (apply, once) in both {
                 let Some(prepared) = apply(&text) else {
                     let is_excluded = |once: String| {
