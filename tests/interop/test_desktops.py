@@ -94,7 +94,8 @@ class Lines(Terminal):
         os.write(self.master, line[:1].encode())
         await self.shows(line[:1])
         os.write(self.master, line[1:].encode())
-        await self.shows(line.split()[-1])
+        # What else the program draws comes between the two.
+        await self.shows(line[1:].split()[-1])
         os.write(self.master, b"\r")
 
 
