@@ -5,6 +5,7 @@
 //! load ADDRESS DOMAIN tls|plain messages N RATE     N messages between 25 pairs, RATE a second; 0: as fast as they go
 //! load ADDRESS DOMAIN tls|plain room     N OCCUPANTS  N messages of one occupant to all
 //! load ADDRESS DOMAIN tls|plain idle     N          N sessions that wait until standard input ends
+//! load ADDRESS DOMAIN tls|plain forward  FOLDER     the floor: what stands there in the place of a server
 //! ```
 //!
 //! Prints `ready`, works when a line comes on standard input, and prints one line of JSON: `units` done, `seconds`, and
@@ -13,6 +14,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "a program of the tests")]
 
 use std::io::BufRead;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -25,24 +27,34 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, Wr
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
+mod forwarder;
+
 const PASSWORD: &str = "correct-horse-battery";
 /// Accounts `user0`, `user1`, … that each server has.
 const ACCOUNTS: usize = 100;
 
-#[tokio::main]
-async fn main() {
+fn main() {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
     let [address, domain, security, what, numbers @ ..] = words.as_slice() else {
         return; // a run of all benches, which means the others
     };
     rustls::crypto::aws_lc_rs::default_provider().install_default().unwrap();
-    let numbers: Vec<usize> = numbers.iter().map(|number| number.parse().unwrap()).collect();
     let at = At { address: address.clone(), domain: domain.clone(), is_tls: security == "tls" };
-    match (what.as_str(), numbers.as_slice()) {
-        ("login", [sessions]) => login(&at, *sessions).await,
-        ("messages", [messages, rate]) => messages_of_pairs(&at, *messages, *rate).await,
-        ("room", [messages, occupants]) => room(&at, *messages, *occupants).await,
-        ("idle", [sessions]) => idle(&at, *sessions).await,
+    if let ("forward", [folder]) = (what.as_str(), numbers) {
+        let (certificate, key) =
+            (Path::new(folder).join("certificate.pem"), Path::new(folder).join("key.pem"));
+        return forwarder::forward(&at.address, at.is_tls.then_some((&certificate, &key)));
+    }
+    let numbers: Vec<usize> = numbers.iter().map(|number| number.parse().unwrap()).collect();
+    tokio::runtime::Runtime::new().unwrap().block_on(load(&at, what, &numbers));
+}
+
+async fn load(at: &At, what: &str, numbers: &[usize]) {
+    match (what, numbers) {
+        ("login", [sessions]) => login(at, *sessions).await,
+        ("messages", [messages, rate]) => messages_of_pairs(at, *messages, *rate).await,
+        ("room", [messages, occupants]) => room(at, *messages, *occupants).await,
+        ("idle", [sessions]) => idle(at, *sessions).await,
         other => panic!("{other:?}"),
     }
 }

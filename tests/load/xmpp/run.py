@@ -1,4 +1,5 @@
-"""CPU microseconds of a chat server for a login, a message and a delivery in a room, and memory of idle sessions, beside Prosody and ejabberd.
+"""CPU microseconds of a chat server for a login, a message and a delivery in a room, and memory of idle sessions, beside Prosody and ejabberd,
+and beside the floor: a forwarder with the same streams that proves, parses and keeps nothing.
 
     python3 tests/load/xmpp/run.py [--only cusax] [--plain] [--archive] [--idle 2000] [--occupants 100]
 
@@ -166,6 +167,15 @@ modules:
             urllib.request.urlopen(request, timeout=10)
 
 
+class Floor(Server):
+    name, needs = "floor", None
+
+    def __init__(self, folder, given):
+        self.port = free_port()
+        security = "plain" if given.plain else "tls"
+        self.start([given.load, f"127.0.0.1:{self.port}", DOMAIN, security, "forward", str(folder)], {}, folder)
+
+
 def generator():
     """The program that loads, built."""
     words = ["cargo", "build", "--release", "-p", "xmpp-server", "--bench", "load", "--message-format=json"]
@@ -174,10 +184,10 @@ def generator():
     return [program for program in programs if program][0]
 
 
-def run(load, server, given, what, *numbers):
+def run(server, given, what, *numbers):
     """What the generator says of a round, the CPU of the server in it, and the memory that it has at its end."""
     security = "plain" if given.plain else "tls"
-    words = [load, f"127.0.0.1:{server.port}", DOMAIN, security, what, *map(str, numbers)]
+    words = [given.load, f"127.0.0.1:{server.port}", DOMAIN, security, what, *map(str, numbers)]
     process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     lines = [process.stdout.readline()]
     if what == "idle":
@@ -193,9 +203,9 @@ def run(load, server, given, what, *numbers):
     return json.loads(told.splitlines()[-1]), cpu(server.process.pid) - before, server.resident()
 
 
-def measure(load, server, given, label, what, *numbers):
+def measure(server, given, label, what, *numbers):
     """Prints a round; how many units a second it had."""
-    told, spent, _ = run(load, server, given, what, *numbers)
+    told, spent, _ = run(server, given, what, *numbers)
     each = spent / max(told["units"], 1) * 1e6
     rate = told["units"] / told["seconds"]
     way = f", p50 {told['p50']:.2f} ms, p99 {told['p99']:.2f} ms" if told["p99"] else ""
@@ -205,7 +215,7 @@ def measure(load, server, given, label, what, *numbers):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--only", choices=["cusax", "prosody", "ejabberd"])
+    parser.add_argument("--only", choices=["cusax", "prosody", "ejabberd", "floor"])
     parser.add_argument("--plain", action="store_true", help="without TLS")
     parser.add_argument("--archive", action="store_true", help="every message is archived")
     parser.add_argument("--messages", type=int, default=5000)
@@ -214,8 +224,8 @@ def main():
     parser.add_argument("--occupants", type=int, default=100)
     parser.add_argument("--idle", type=int, default=1000)
     given = parser.parse_args()
-    load = generator()
-    for kind in (Ours, Prosody, Ejabberd):
+    given.load = generator()
+    for kind in (Ours, Prosody, Ejabberd, Floor):
         if given.only and kind.name != given.only:
             continue
         if kind.needs and not shutil.which(kind.needs):
@@ -229,16 +239,17 @@ def main():
             subprocess.run(words, check=True, capture_output=True)
             server = kind(folder, given)
             try:
-                measured = functools.partial(measure, load, server, given)
+                measured = functools.partial(measure, server, given)
                 measured("login", "login", given.logins)
                 measured("message", "messages", given.messages, given.rate)
                 short = measured("message, as many as go", "messages", 4 * given.messages, 0)
                 # What it can take, and half of that, for some seconds each: a few thousand are over before it is steady.
                 half = int(measured("message, for some seconds", "messages", int(STEADY * short), 0) / 2)
                 measured("message, half of saturation", "messages", STEADY * half, half)
-                measured("delivery in a room", "room", 100, given.occupants)
+                if kind is not Floor:
+                    measured("delivery in a room", "room", 100, given.occupants)
                 before = server.resident()
-                told, _, after = run(load, server, given, "idle", given.idle)
+                told, _, after = run(server, given, "idle", given.idle)
                 print(f"{kind.name:9} {'idle':28} {(after - before) / told['units']:8.1f} KiB a session, {after} KiB in all", flush=True)
             finally:
                 server.stop()
