@@ -18,6 +18,7 @@ pub mod features;
 mod flow_token;
 mod gruu;
 mod guard;
+mod hang_up;
 mod hep;
 mod in_dialog;
 mod labels;

@@ -263,6 +263,7 @@ impl SipServer {
             needs.bus.subscribe(),
             needs.shutdown.clone(),
         ));
+        needs.shutdown.spawn(cost::watch(Arc::clone(&server)));
         if let Some(service) = server.push.clone() {
             needs.shutdown.spawn(push::refresh(Arc::clone(&server), service));
         }
@@ -298,6 +299,12 @@ impl Server {
     #[expect(clippy::expect_used, reason = "the endpoint hands out its first request after it was started")]
     pub(crate) fn endpoint(&self) -> &Endpoint {
         self.endpoint.get().expect("started")
+    }
+
+    /// Whether an entry of Route or Record-Route is ours, and of this dialog.
+    pub(crate) fn is_own_entry(&self, entry: &str, call_id: &str) -> bool {
+        let uri = NameAddr::parse(entry).and_then(|entry| Uri::parse(entry.uri));
+        uri.is_some_and(|uri| self.tokens.is_ours(uri.user, call_id))
     }
 
     /// Where devices are, as far as they can be reached from here.
@@ -435,11 +442,7 @@ impl Application for Face {
 
 /// Whether a request is of a dialog that went through us: a tag alone is anybody's word.
 fn is_begun(server: &Server, request: &Message) -> bool {
-    let call_id = request.call_id();
-    let has_token = |route: &str| {
-        let route = NameAddr::parse(route).and_then(|route| Uri::parse(route.uri));
-        route.is_some_and(|route| server.tokens.is_ours(route.user, call_id))
-    };
+    let has_token = |route: &str| server.is_own_entry(route, request.call_id());
     request.is_in_dialog()
         && (server.dialogs.other_side(request).is_some() || request.elements(Name::Route).any(has_token))
 }

@@ -22,7 +22,7 @@ pub const SPECS: &[Spec] = &[
     Spec::rfc(5118).complete().note("every message gets its reaction: tests/conformance"),
     Spec::rfc(5954).complete(),
     Spec::rfc(4320).note("no 408 to non-INVITE late; no 1xx but 100 to non-INVITE"),
-    Spec::rfc(3326).note("CANCELs say why, a caller's Reason is passed on"),
+    Spec::rfc(3326).note("CANCELs say why, and the BYEs by which a limit on spend ends a call; a caller's Reason is passed on"),
     Spec::rfc(5393).complete().note("loop detection by a hash in the branch; Max-Breadth"),
     Spec::rfc(5922).complete(),
     crate::sips::SIPS,

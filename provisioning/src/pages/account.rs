@@ -367,6 +367,7 @@ fn call_list(words: &Words, page: &calls::Page) -> Markup {
 fn result<'a>(words: &'a Words, result: &'a Value) -> &'a str {
     match result.as_str().unwrap_or_default() {
         "completed" => words.completed,
+        "cut_off" => words.cut_off,
         "lost" => words.lost,
         "cancelled" => words.cancelled,
         "refused" => words.refused,

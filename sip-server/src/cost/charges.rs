@@ -3,7 +3,7 @@
 //! State one small entry a call, in its account's list; it goes when its [`Charge`] is dropped, however the call ended.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
 use shared_model::AccountId;
@@ -18,6 +18,10 @@ struct Open {
     serial: u64,
     rate: Rate,
     answered: Option<Instant>,
+    /// The call that is up, by its place among [`crate::records::Calls`].
+    call: Option<Box<str>>,
+    is_warned: bool,
+    is_ended: bool,
 }
 
 /// One charged call.
@@ -38,10 +42,7 @@ impl Charges {
         may: impl FnOnce(&[Money]) -> Result<(), E>,
     ) -> Result<Charge, E> {
         let mut calls = self.0.entry(account).or_default();
-        let cost = |open: &Open| {
-            open.answered.map_or(Money::ZERO, |since| open.rate.cost(now.saturating_duration_since(since)))
-        };
-        let so_far: Vec<Money> = calls.iter().map(cost).collect();
+        let so_far: Vec<Money> = calls.iter().map(|open| open.cost(now)).collect();
         let judged = may(&so_far);
         if let Err(refusal) = judged {
             let is_empty = calls.is_empty();
@@ -52,12 +53,84 @@ impl Charges {
             return Err(refusal);
         }
         let serial = calls.iter().map(|open| open.serial + 1).max().unwrap_or(0);
-        calls.push(Open { serial, rate, answered: None });
+        calls.push(Open { serial, rate, answered: None, call: None, is_warned: false, is_ended: false });
         Ok(Charge { charges: Arc::clone(self), account, serial })
     }
 }
 
+impl Charges {
+    /// Who has charged calls that are up.
+    pub(crate) fn accounts(&self) -> Vec<AccountId> {
+        let is_up = |calls: &Vec<Open>| calls.iter().any(|open| open.call.is_some());
+        self.0.iter().filter(|calls| is_up(calls.value())).map(|calls| *calls.key()).collect()
+    }
+
+    /// The calls of an account that would cost more within `ahead` than is left for all of them; each is told once.
+    pub(crate) fn beyond(
+        &self,
+        account: AccountId,
+        left: Money,
+        now: Instant,
+        ahead: Duration,
+    ) -> Vec<Box<str>> {
+        self.first_time(account, left, now, ahead, |open| std::mem::replace(&mut open.is_ended, true))
+    }
+
+    /// As [`Charges::beyond`], of those that are not ended.
+    pub(crate) fn soon_beyond(
+        &self,
+        account: AccountId,
+        left: Money,
+        now: Instant,
+        ahead: Duration,
+    ) -> Vec<Box<str>> {
+        self.first_time(account, left, now, ahead, |open| {
+            std::mem::replace(&mut open.is_warned, true) || open.is_ended
+        })
+    }
+
+    fn first_time(
+        &self,
+        account: AccountId,
+        left: Money,
+        now: Instant,
+        ahead: Duration,
+        was: impl Fn(&mut Open) -> bool,
+    ) -> Vec<Box<str>> {
+        let Some(mut calls) = self.0.get_mut(&account) else { return Vec::new() };
+        let mut all: Money = calls.iter().map(|open| open.cost(now)).sum();
+        let mut up: Vec<&mut Open> = calls.iter_mut().filter(|open| open.call.is_some()).collect();
+        up.sort_by_key(|open| open.answered);
+        let mut beyond = Vec::new();
+        for open in up {
+            let more = open.cost(now + ahead).less(open.cost(now));
+            if more == Money::ZERO || all + more <= left {
+                all += more;
+            } else if !was(open) {
+                beyond.extend(open.call.clone());
+            }
+        }
+        beyond
+    }
+}
+
+impl Open {
+    /// What it costs by then.
+    fn cost(&self, then: Instant) -> Money {
+        self.answered.map_or(Money::ZERO, |since| self.rate.cost(then.saturating_duration_since(since)))
+    }
+}
+
 impl Charge {
+    /// Where the call is found that is up.
+    pub(crate) fn is_of(&self, call: &str) {
+        if let Some(mut calls) = self.charges.0.get_mut(&self.account)
+            && let Some(open) = calls.iter_mut().find(|open| open.serial == self.serial)
+        {
+            open.call = Some(call.into());
+        }
+    }
+
     /// The call was answered: from now on it costs.
     pub(crate) fn answered(&self, now: Instant) {
         if let Some(mut calls) = self.charges.0.get_mut(&self.account)
@@ -79,8 +152,6 @@ impl Drop for Charge {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::numbers::{Class, Tariff};
 
@@ -109,5 +180,43 @@ mod tests {
         assert!(charges.0.is_empty());
         let refused: Result<Charge, ()> = charges.begin(account, rate, now, |_| Err(()));
         assert!(refused.is_err() && charges.0.is_empty());
+    }
+
+    #[test]
+    fn what_is_left_pays_for_the_older_call_first_and_for_what_was_begun() {
+        let (charges, account, start) = (Arc::new(Charges::default()), AccountId(1), Instant::now());
+        let second = Duration::from_secs(1);
+        let begin = |tariff, call: &str, at: u32| {
+            let rate = Rate { class: Class::Pstn, tariff };
+            let charge = charges.begin(account, rate, start, |_| Ok::<_, ()>(())).unwrap();
+            charge.answered(start + at * second);
+            charge.is_of(call);
+            charge
+        };
+        let by_second = Tariff { setup: Money::ZERO, minute: Money(60), step: 1 };
+        let _fixed = begin(Tariff { setup: Money(5), minute: Money::ZERO, step: 1 }, "fixed", 0);
+        let _old = begin(by_second, "old", 0);
+        let young = begin(by_second, "young", 1);
+        let beyond = |left, at: u32| {
+            charges
+                .beyond(account, Money(left), start + at * second, second)
+                .iter()
+                .map(|call| call.to_string())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(charges.accounts(), [account]);
+        // 5 + 10 + 9, and one more each.
+        assert!(beyond(26, 10).is_empty());
+        assert_eq!(charges.soon_beyond(account, Money(26), start + 10 * second, 60 * second).len(), 2);
+        assert!(
+            charges.soon_beyond(account, Money(26), start + 10 * second, 60 * second).is_empty(),
+            "told once"
+        );
+        assert_eq!(beyond(26, 11), ["young"]);
+        assert!(beyond(26, 11).is_empty(), "told once");
+        drop(young);
+        assert!(beyond(26, 20).is_empty());
+        assert_eq!(beyond(26, 21), ["old"]);
+        assert!(beyond(0, 30).is_empty(), "what is paid once goes on");
     }
 }

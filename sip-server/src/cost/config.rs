@@ -89,7 +89,7 @@ pub(crate) const KEYS: &[Key] = &[
     Key::new(
         "sip.cost.per_day",
         "",
-        "what an account may spend in a day (UTC), such as \"5.00\"; none: no limit",
+        "what an account may spend in a day (UTC), such as \"5.00\"; a call ends when it is used up; none: no limit",
     ),
     Key::new("sip.cost.per_month", "", "what an account may spend in a month (UTC); none: no limit"),
     Key::new("sip.cost.calls", "2", "charged calls of an account at once"),
@@ -113,6 +113,12 @@ impl CostConfig {
             per_month: own.and_then(|own| own.per_month).or(self.per_month),
             calls: own.and_then(|own| own.calls).unwrap_or(self.calls),
         }
+    }
+
+    /// Whether anybody's spending has an end.
+    pub(crate) fn has_limits(&self) -> bool {
+        let of_some = |own: &AccountCost| own.per_day.is_some() || own.per_month.is_some();
+        self.per_day.is_some() || self.per_month.is_some() || self.accounts.iter().any(of_some)
     }
 
     /// What is wrong with it.

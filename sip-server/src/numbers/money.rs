@@ -14,6 +14,11 @@ impl Money {
     /// Nothing.
     pub const ZERO: Self = Self(0);
 
+    /// What is left of it; nothing, if it is less.
+    pub fn less(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
+    }
+
     /// Reads `12`, `0.05`; at most six digits after the point.
     pub fn parse(text: &str) -> Option<Self> {
         let (whole, part) = text.trim().split_once('.').unwrap_or((text.trim(), ""));

@@ -14,6 +14,7 @@ use super::fork::{Forwarding, Started};
 use crate::dialogs::Party;
 use crate::facts;
 use crate::features::{self, Destination, Reply};
+use crate::hang_up::Ends;
 use crate::records::has_video;
 use crate::routing::Astray;
 use crate::trust::{is_trusted_peer, vouched_callee};
@@ -102,6 +103,11 @@ impl Forwarding<'_> {
                     self.server.dialogs.begin(response, parties, branch.ahead, Instant::now());
                     if let Some(mut call) = self.call.take() {
                         call.is_left_message = self.is_left_message;
+                        if call.is_charged() && self.server.config.cost.has_limits() {
+                            let is_ours = |entry: &str| self.server.is_own_entry(entry, response.call_id());
+                            let (caller, callee) = ((&self.request, self.flow), (response, branch.flow));
+                            call.ends = Ends::new(caller, callee, is_ours).map(Box::new);
+                        }
                         self.server.calls.answered(
                             call,
                             response,

@@ -134,6 +134,9 @@ pub(crate) async fn forward(
         server.facts.push(&route.call, sent);
     }
     let call = server.calls.begin(&request, &mut route);
+    if request.is_in_dialog() {
+        server.calls.heard(&request);
+    }
     let is_call = request.method() == "INVITE" && !request.is_in_dialog();
     let late = route.callee.as_ref().filter(|_| is_call || bucket.is_waiting());
     let late = late.map(|callee| server.awaited.wait(callee.aor.clone()));

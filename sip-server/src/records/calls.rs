@@ -5,6 +5,7 @@
 //! State one entry a call that is up, at most [`MOST`], beyond which a call gets its row at once and as long as nothing.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
@@ -22,6 +23,7 @@ use super::record::{CallRecord, CallResult, Direction, time_text};
 use super::writer::Writer;
 use crate::cost::{Charge, Charges, Spend};
 use crate::dialogs::Ahead;
+use crate::hang_up::Ends;
 use crate::numbers::{Class, Money, Rate};
 use crate::routing::Route;
 
@@ -33,6 +35,8 @@ pub(crate) struct Calls {
     pub(crate) charges: Arc<Charges>,
     pub(crate) spend: Spend,
     currency: String,
+    /// Whether there ever was a call that may be ended from here.
+    is_watched: AtomicBool,
     pub(super) gone: Gone,
     pub(super) records: Arc<dyn Records>,
 }
@@ -61,6 +65,16 @@ pub(crate) struct Begun {
     pub(super) is_anonymous: bool,
     /// Whether the callee's mailbox answered.
     pub(crate) is_left_message: bool,
+    /// How it is ended from here, if that may be.
+    pub(crate) ends: Option<Box<Ends>>,
+}
+
+/// A call that was ended from here.
+pub(crate) struct Cut {
+    pub(crate) call_id: Box<str>,
+    /// The caller's tag.
+    pub(crate) tag: Box<str>,
+    pub(crate) ends: Option<Box<Ends>>,
 }
 
 /// A call that is up.
@@ -103,6 +117,7 @@ impl Calls {
             charges: Arc::default(),
             spend,
             currency,
+            is_watched: AtomicBool::new(false),
             gone: Gone::default(),
             records: Arc::clone(&store.records),
         };
@@ -139,6 +154,7 @@ impl Calls {
             codecs: codecs_of(request),
             is_anonymous: route.is_anonymous || privacy::is_anonymous(request),
             is_left_message: false,
+            ends: None,
         })
     }
 
@@ -147,6 +163,9 @@ impl Calls {
         let now = Instant::now();
         if let Some(charge) = &begun.charge {
             charge.answered(now);
+        }
+        if begun.ends.is_some() {
+            self.is_watched.store(true, Ordering::Relaxed);
         }
         let agreed = codecs_of(response);
         if !agreed.is_empty() {
@@ -198,6 +217,25 @@ impl Calls {
         }
     }
 
+    /// What a side says in a dialog that may be ended from here.
+    pub(crate) fn heard(&self, request: &Message) {
+        if self.is_watched.load(Ordering::Relaxed)
+            && let Some(mut open) = self.key_of(request).and_then(|key| self.open.get_mut(&key))
+            && let Some(ends) = &mut open.begun.ends
+        {
+            ends.heard(request);
+        }
+    }
+
+    /// Ends a call whose caller's money is used up: from now on it costs nothing. Ends when the row is durable.
+    pub(crate) async fn cut_off(&self, call: &str, at: Instant) -> Option<Cut> {
+        let (_, mut open) = self.open.remove(call)?;
+        let begun = &mut open.begun;
+        let cut = Cut { call_id: begun.call_id.clone(), tag: begun.tag.clone(), ends: begun.ends.take() };
+        self.close(open, at, CallResult::CutOff).await;
+        Some(cut)
+    }
+
     /// How far ahead our CSeq is in a call whose carrier asked for proof inside the dialog.
     pub(crate) fn ahead(&self, request: &Message) -> Option<Ahead> {
         self.open.get(&self.key_of(request)?)?.ahead
@@ -212,6 +250,9 @@ impl Calls {
         loop {
             match self.open.entry(open.begun.key()) {
                 Entry::Vacant(place) => {
+                    if let Some(charge) = &open.begun.charge {
+                        charge.is_of(place.key());
+                    }
                     place.insert(open);
                     return;
                 }
@@ -307,6 +348,11 @@ impl Calls {
 }
 
 impl Begun {
+    /// Whether it costs its caller something.
+    pub(crate) fn is_charged(&self) -> bool {
+        self.charge.is_some()
+    }
+
     pub(super) fn key(&self) -> Box<str> {
         key(&self.call_id, (&self.tag, &self.callee_tag), self.nth)
     }

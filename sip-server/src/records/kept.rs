@@ -213,13 +213,19 @@ impl Calls {
             codecs: kept.codecs,
             is_anonymous: kept.is_anonymous,
             is_left_message: kept.is_left_message,
+            // Its numbers were heard by nobody meanwhile.
+            ends: None,
         };
         let (session, answered) = (kept.session, kept.answered);
         let (taken_up, ahead) = (Some(now), kept.ahead);
         let until = now + session;
         let (is_kept, is_changed) = (true, false);
         let open = Open { begun, answered, since, until, session, is_kept, is_changed, taken_up, ahead };
-        self.open.insert(open.begun.key(), open);
+        let key = open.begun.key();
+        if let Some(charge) = &open.begun.charge {
+            charge.is_of(&key);
+        }
+        self.open.insert(key, open);
     }
 }
 

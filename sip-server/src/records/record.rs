@@ -69,6 +69,8 @@ pub enum Direction {
 pub enum CallResult {
     /// It was answered, and one of the two hung up.
     Completed,
+    /// It was answered, and ended by us, since what its caller may spend was used up.
+    CutOff,
     /// It was answered, and nobody was heard of any more.
     Lost,
     /// The caller gave up while it rang.
@@ -84,6 +86,7 @@ impl CallResult {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Completed => "completed",
+            Self::CutOff => "cut_off",
             Self::Lost => "lost",
             Self::Cancelled => "cancelled",
             Self::NoAnswer => "no_answer",

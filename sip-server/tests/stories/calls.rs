@@ -401,3 +401,17 @@ async fn a_server_that_is_gone_or_silent_or_takes_nothing_is_followed_by_the_nex
         assert_eq!(answer.status(), 200, "{first_does}");
     }
 }
+
+/// §21.4.1: a Route that cannot be followed is the sender's fault, and is named.
+#[tokio::test]
+async fn a_route_that_cannot_be_read_is_named() {
+    let served = serve().await;
+    let alice = Phone::new("alice", &served).await;
+    for (route, reason) in [("banana", "Bad Route"), ("<foo:bar;lr>", "Bad Route"), ("<sip:>", "Bad Route")] {
+        let uri = format!("sip:bob@{DOMAIN}");
+        let mut call = alice.request("INVITE", &uri, &uri);
+        call.push(Name::Route, route);
+        let refused = alice.ask(call, PASSWORD).await;
+        assert_eq!((refused.status(), refused.reason()), (400, reason), "{route}");
+    }
+}

@@ -43,7 +43,13 @@ async fn served_at(carrier: &str, cost: CostConfig, behind: Behind) -> (Served, 
     };
     let numbers = NumberConfig {
         country: "33".to_owned(),
-        tariffs: vec![tariff("+33", None, "0.10"), tariff("+33899", Some(Class::Premium), "1.00")],
+        tariffs: vec![
+            tariff("+33", None, "0.10"),
+            tariff("+33899", Some(Class::Premium), "1.00"),
+            TariffConfig { setup: Money::ZERO, step: Some(1), ..tariff("+337", None, "0.60") },
+            TariffConfig { setup: Money::ZERO, step: Some(1), ..tariff("+336", None, "3.00") },
+            tariff("+33800", None, "0"),
+        ],
         ..NumberConfig::default()
     };
     let trunk = TrunkConfig {
@@ -65,7 +71,7 @@ pub(crate) fn call(from: &Phone, dialled: &str) -> Message {
 }
 
 /// A call that the carrier answers, up to its ACK.
-async fn answered(alice: &Phone, carrier: &Phone, dialled: &str) -> (Message, Message) {
+pub(crate) async fn answered(alice: &Phone, carrier: &Phone, dialled: &str) -> (Message, Message) {
     let ((ok, sent), ()) = tokio::join!(alice.ask_with(call(alice, dialled), PASSWORD), async {
         let invite = carrier.expect("INVITE").await;
         let mut ok = Message::response(&invite, 200, "");

@@ -338,3 +338,20 @@ async fn who_gives_up_while_a_name_is_looked_up_is_told_so_at_once() {
     both.sort_unstable();
     assert_eq!(both, [200, 487]);
 }
+
+/// §16.8, §9.1: a phone that is lost while it rings says nothing to its CANCEL; the caller does not wait for that.
+#[tokio::test]
+async fn a_phone_that_is_lost_while_it_rings_keeps_nobody_waiting() {
+    let timers = TimerConfig { no_answer: Duration::from_millis(300), ..TimerConfig::default() };
+    let served = serve_with(Config { timers, ..Config::default() }).await;
+    let (alice, bob) = pair(&served).await;
+    let story = async {
+        let at_bob = bob.expect("INVITE").await;
+        bob.respond(&at_bob, 180).await;
+        bob.expect("CANCEL").await;
+    };
+    let (ringing, ()) = tokio::join!(alice.ask(invite(&alice, "bob"), PASSWORD), story);
+    assert_eq!(ringing.status(), 180);
+    // Within the patience of a test, which is less than 64*T1.
+    alice.expect("408").await;
+}

@@ -1,12 +1,13 @@
 //! What people dial over real sockets: every way of dialling a number leads to one place (RFC 3966, RFC 5031).
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::common::{DOMAIN, PASSWORD, Phone, serve_with};
 use crate::dns::Dns;
 use sip_core::header::Name;
-use sip_server::Config;
 use sip_server::numbers::NumberConfig;
+use sip_server::{Config, TimerConfig, TrunkConfig};
 
 fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     pairs.iter().map(|(code, target)| ((*code).to_owned(), (*target).to_owned())).collect()
@@ -123,7 +124,7 @@ async fn numbers_lead_to_other_domains_where_a_zone_says_so() {
     let route = telephony.look_up("5550333", None).await.unwrap();
     assert_eq!(route.elsewhere, Some(format!("sip:5550333@gateway.example:{port}")));
     assert!(route.trunks.is_empty() && route.price.is_none(), "{route:?}");
-    assert_eq!(telephony.look_up("5550334", None).await.unwrap().elsewhere, None, "it would come back to us");
+    assert_eq!(telephony.look_up("5550334", None).await.unwrap().elsewhere, None, "nobody of ours");
     let back = format!("sip:5550334@{DOMAIN}");
     assert_eq!(alice.ask(alice.request("INVITE", &back, &back), PASSWORD).await.status(), 404, "no circles");
     let stranger = Phone::new("stranger", &served).await;
@@ -131,4 +132,53 @@ async fn numbers_lead_to_other_domains_where_a_zone_says_so() {
     call.set(Name::From, "<sip:someone@elsewhere.example>;tag=1");
     let refused = stranger.ask(call, PASSWORD).await;
     assert_eq!(refused.status(), 403, "nothing is relayed for strangers");
+}
+
+/// A peer that is down, or has no room, is passed over for the carrier (RFC 3263 §4.3); a record may name one of our own.
+#[tokio::test]
+async fn a_number_has_its_carrier_where_the_peer_of_its_zone_fails_and_may_be_one_of_ours() {
+    let dns = Dns::start().await;
+    let mut carrier = Phone::alone("carrier").await;
+    let trunk = TrunkConfig {
+        name: "carrier".to_owned(),
+        server: format!("sip:{}", carrier.address()),
+        probe: Duration::ZERO,
+        ..TrunkConfig::default()
+    };
+    let timers = TimerConfig { b: Duration::from_secs(2), ..TimerConfig::default() };
+    let mut config = Config { trunks: vec![trunk], timers, ..config() };
+    config.dns = vec![dns.address];
+    config.numbers.enum_zones = vec!["e164.example".to_owned()];
+    let served = serve_with(config).await;
+    carrier.move_to(&served);
+    let (alice, bob) = (Phone::new("alice", &served).await, Phone::registered("bob", &served).await);
+    let full = Phone::new("gateway", &served).await;
+    let silent = Phone::new("silent", &served).await;
+    dns.host("gateway.example", "127.0.0.1");
+    for (name, port) in [("5", full.address().port()), ("6", silent.address().port()), ("7", 1)] {
+        let name = format!("{name}.3.3.0.5.5.5.1.e164.example");
+        dns.telephone(&name, (1, 1), "E2U+sip", &format!("!^.*$!sip:peer@gateway.example:{port}!"));
+    }
+    dns.telephone("8.3.3.0.5.5.5.1.e164.example", (1, 1), "E2U+sip", "!^.*$!sip:bob@example.org!");
+    for dialled in ["5550335", "5550336", "5550337"] {
+        let uri = format!("sip:{dialled}@{DOMAIN}");
+        let (busy, ()) = tokio::join!(alice.ask(alice.request("INVITE", &uri, &uri), PASSWORD), async {
+            if dialled == "5550335" {
+                let invite = full.expect("INVITE").await;
+                full.respond(&invite, 503).await;
+            }
+            let invite = carrier.expect("INVITE").await;
+            assert!(invite.uri().contains(dialled), "{}", invite.uri());
+            carrier.respond(&invite, 486).await;
+            carrier.expect("ACK").await;
+        });
+        assert_eq!(busy.status(), 486, "{dialled}");
+    }
+    let uri = format!("sip:5550338@{DOMAIN}");
+    let (busy, incoming) = tokio::join!(alice.ask(alice.request("INVITE", &uri, &uri), PASSWORD), async {
+        let incoming = bob.expect("INVITE").await;
+        bob.respond(&incoming, 486).await;
+        incoming
+    });
+    assert_eq!((busy.status(), incoming.uri()), (486, bob.contact().as_str()));
 }

@@ -372,3 +372,34 @@ async fn a_call_by_a_carrier_is_signed_for_its_number() {
     );
     assert_eq!(claims["attest"], "A");
 }
+
+/// RFC 8588 §4: who signs B or C does not say that the number is the caller's, or knows nothing of it at all.
+#[tokio::test]
+async fn a_number_that_is_not_attested_whole_is_not_shown_as_verified() {
+    let signer = Signer::start().await;
+    let served = signer.serve(Verify::Tell).await;
+    let (stranger, bob) = (Phone::new("x", &served).await, Phone::registered("bob", &served).await);
+    for (attest, verstat) in
+        [("A", "TN-Validation-Passed"), ("B", "No-TN-Validation"), ("C", "No-TN-Validation")]
+    {
+        let claims = json!({
+            "attest": attest,
+            "dest": {"uri": ["sip:bob@example.org"]},
+            "iat": now(),
+            "orig": {"tn": "12155551212"},
+            "origid": "123e4567-e89b-12d3-a456-426655440000",
+        });
+        let header = json!({"alg": "ES256", "ppt": "shaken", "typ": "passport", "x5u": signer.url});
+        let token = signer.token(&header, &claims);
+        let identity = format!("{token};info=<{}>;alg=ES256;ppt=shaken", signer.url);
+        let call = call(&stranger, Some(&identity));
+        stranger.send(&call).await;
+        let incoming = bob.expect("INVITE").await;
+        let told = CALLER.replace("@peer", &format!(";verstat={verstat}@peer"));
+        assert_eq!(incoming.value(Name::From), Some(told.as_str()), "{attest}");
+        bob.respond(&incoming, 486).await;
+        bob.expect("ACK").await;
+        let refused = stranger.expect("486").await;
+        stranger.send(&Message::ack(&call, &refused)).await;
+    }
+}

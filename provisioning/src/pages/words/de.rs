@@ -338,6 +338,7 @@ pub(super) const WORDS: Words = Words {
     hours: "{} Std.",
     days_long: "{} T.",
     completed: "angenommen",
+    cut_off: "beendet: das Kostenlimit war erreicht",
     lost: "abgerissen",
     cancelled: "abgebrochen",
     refused: "zurückgewiesen",

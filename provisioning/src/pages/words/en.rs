@@ -338,6 +338,7 @@ pub(super) const WORDS: Words = Words {
     hours: "{} h",
     days_long: "{} d",
     completed: "answered",
+    cut_off: "ended: the limit on spend was reached",
     lost: "broke off",
     cancelled: "cancelled",
     refused: "refused",

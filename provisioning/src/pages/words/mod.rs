@@ -71,7 +71,7 @@ words! {
     not_allowed, leads_nowhere,
     happened, nothing_happened, time_utc, event, rest_of_it, about_whom, about_whom_hint, newest_alone, within, within_hint, with_text, search,
     group, none_found, new_room, new_room_text, owners, pin, moderated, persistent, temporary, public, has_password, who_is_what, kind, all, owner, admin, member, outcast, no_affiliation, moderator, participant, visitor, reason, end_room, end_room_ask, remove_device_ask, revoke_ask, remove_message_ask, sure_title, go_back, subject, banned_who,
-    languages, seconds, minutes, hours, days_long, completed, lost, cancelled, refused, no_answer, phone_unprotected, phone_unprotected_mend, chat_unprotected, chat_unprotected_mend, phone_older, phone_older_mend, chat_older, chat_older_mend, phone_md5, phone_md5_mend, chat_plain, chat_plain_mend, phone_keyless, phone_keyless_mend, chat_keyless, chat_keyless_mend, media_open, media_open_mend, no_phone, no_phone_mend, no_chat, no_chat_mend,
+    languages, seconds, minutes, hours, days_long, completed, cut_off, lost, cancelled, refused, no_answer, phone_unprotected, phone_unprotected_mend, chat_unprotected, chat_unprotected_mend, phone_older, phone_older_mend, chat_older, chat_older_mend, phone_md5, phone_md5_mend, chat_plain, chat_plain_mend, phone_keyless, phone_keyless_mend, chat_keyless, chat_keyless_mend, media_open, media_open_mend, no_phone, no_phone_mend, no_chat, no_chat_mend,
     doctor, doctor_text, look_now, is_well, is_unwell, check, to_do,
 }
 
