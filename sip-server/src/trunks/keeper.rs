@@ -1,5 +1,8 @@
 //! Keeps a trunk: looks its names up, registers there, asks whether it is up — RFC 3263, RFC 3261 §10.2, §11 (OPTIONS).
 //!
+//! A registration over a connection lasts as long as that (RFC 5626 §4.4.1): carriers call by it, and where a NAT is between they have no
+//! other way to us. When it is lost we register anew.
+//!
 //! In    the time. Out REGISTER and OPTIONS, and what they say into the trunk's health and metrics.
 //! State one task a trunk, which does one thing at a time. Nobody waits for it.
 
@@ -37,6 +40,8 @@ struct Keeper {
     look_up: Instant,
     probe: Option<Instant>,
     registration: Option<Registration>,
+    /// The connection that it was made by.
+    made_by: Option<Flow>,
     /// RFC 3261 §10.2.4: one Call-ID for all registrations with a registrar, its CSeq growing.
     call_id: String,
     cseq: u32,
@@ -48,18 +53,27 @@ impl Keeper {
         let registration = config.register.then(|| Registration::new(config.expires, now));
         let probe = (!config.probe.is_zero()).then_some(now);
         let call_id = format!("{:016x}{:016x}", endpoint.random(), endpoint.random());
-        Self { look_up: now, probe, registration, call_id, cseq: 0, endpoint, trunk }
+        Self { look_up: now, probe, registration, made_by: None, call_id, cseq: 0, endpoint, trunk }
     }
 
     fn due(&self) -> Instant {
         let register = self.registration.as_ref().map(Registration::due);
-        [register, self.probe].into_iter().flatten().fold(self.look_up, Instant::min)
+        let look = self.made_by.map(|_| Instant::now() + LOOK);
+        [register, self.probe, look].into_iter().flatten().fold(self.look_up, Instant::min)
     }
 
     async fn work(&mut self) {
         if self.look_up <= Instant::now() {
             self.look_up().await;
             self.look_up = Instant::now() + LOOK_UP;
+        }
+        if self.made_by.is_some_and(|flow| !self.endpoint.is_open(&flow)) {
+            self.made_by = None;
+            tracing::info!(trunk = self.trunk.name(), "the connection of the registration is lost");
+            let random = self.endpoint.random();
+            if let Some(registration) = &mut self.registration {
+                registration.lost(Instant::now(), random);
+            }
         }
         if self.registration.as_ref().is_some_and(|registration| registration.due() <= Instant::now()) {
             self.register().await;
@@ -94,6 +108,7 @@ impl Keeper {
     }
 
     async fn ask_registrar(&mut self) -> Outcome {
+        self.made_by = None;
         let Some(flow) = self.first_flow() else { return Outcome::Failed };
         for tried in 0..MOST_TRIES {
             let mut request = self.register_request(&flow);
@@ -106,6 +121,8 @@ impl Keeper {
             };
             let status = response.status();
             if !matches!(status, 401 | 407) {
+                self.made_by =
+                    Some(flow).filter(|flow| flow.transport.is_stream() && (200..300).contains(&status));
                 return self.outcome(&response, &flow);
             }
             let credentials = self.trunk.credentials.as_ref();
@@ -236,6 +253,8 @@ pub(crate) async fn look_up(
 
 /// How often names are looked up; they may be cached for longer.
 const LOOK_UP: Duration = Duration::from_secs(60);
+/// How often the connection of a registration is looked at.
+const LOOK: Duration = Duration::from_secs(1);
 /// How long an OPTIONS or REGISTER is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// REGISTERs of one registration: with old credentials or none, with right ones, with those that did not grow stale.

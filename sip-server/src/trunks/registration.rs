@@ -15,6 +15,10 @@ pub(crate) struct Registration {
     due: Instant,
     until: Option<Instant>,
     failures: u32,
+    /// When it was granted last.
+    granted: Option<Instant>,
+    /// Connections in a row that were lost soon after it was granted.
+    losses: u32,
 }
 
 /// What became of a REGISTER, once challenges were answered.
@@ -35,7 +39,7 @@ pub(crate) enum Outcome {
 impl Registration {
     /// It begins at once.
     pub(crate) fn new(wish: Duration, now: Instant) -> Self {
-        Self { wish, due: now, until: None, failures: 0 }
+        Self { wish, due: now, until: None, failures: 0, granted: None, losses: 0 }
     }
 
     /// When a REGISTER is due.
@@ -59,6 +63,7 @@ impl Registration {
             Outcome::Granted(granted) => {
                 self.failures = 0;
                 self.until = Some(now + granted);
+                self.granted = Some(now);
                 self.due =
                     now + granted.checked_sub(EARLY).map_or(granted / 2, |early| early.max(granted / 2));
             }
@@ -72,13 +77,24 @@ impl Registration {
         }
     }
 
-    /// RFC 5626 §4.5: doubled with each failure, and somewhere between the half and the whole of it.
-    fn backoff(&mut self, random: u64) -> Duration {
-        let most = BASE.saturating_mul(1 << self.failures.min(16)).min(LONGEST_BACKOFF);
-        self.failures = self.failures.saturating_add(1);
-        let half = most / 2;
-        half + half.mul_f64((random % 1_000) as f64 / 1_000.0)
+    /// The connection that it was made by is lost: it is made anew soon, and later and later with a carrier that closes each at once.
+    pub(crate) fn lost(&mut self, now: Instant, random: u64) {
+        let is_soon = self.granted.is_some_and(|granted| now.saturating_duration_since(granted) < STEADY);
+        self.losses = if is_soon { self.losses.saturating_add(1) } else { 0 };
+        self.due = self.due.min(now + wait(BREATH, self.losses, random));
     }
+
+    fn backoff(&mut self, random: u64) -> Duration {
+        let wait = wait(BASE, self.failures, random);
+        self.failures = self.failures.saturating_add(1);
+        wait
+    }
+}
+
+/// RFC 5626 §4.5: doubled with each time, and somewhere between the half and the whole of it.
+fn wait(base: Duration, times: u32, random: u64) -> Duration {
+    let half = base.saturating_mul(1 << times.min(16)).min(LONGEST_BACKOFF) / 2;
+    half + half.mul_f64((random % 1_000) as f64 / 1_000.0)
 }
 
 /// How long before its end a registration is refreshed.
@@ -86,6 +102,10 @@ const EARLY: Duration = Duration::from_secs(60);
 /// The longest registration that a carrier may demand.
 const LONGEST: Duration = Duration::from_secs(7 * 86_400);
 const BASE: Duration = Duration::from_secs(4);
+/// How long a lost connection is waited over at most, the first time.
+const BREATH: Duration = Duration::from_secs(1);
+/// A connection that lasted as long was not closed because we registered.
+const STEADY: Duration = Duration::from_secs(60);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(300);
 /// The longest that a registrar is left alone because it said so.
 const LONGEST_WAIT: Duration = Duration::from_secs(3_600);
@@ -122,6 +142,25 @@ mod tests {
         assert!(registration.due() - now >= LONG);
         registration.ended(Outcome::TooBrief(seconds(u64::from(u32::MAX))), now, 0);
         assert_eq!(registration.wish(), seconds(300));
+    }
+
+    #[test]
+    fn what_loses_its_connection_is_made_anew_and_no_storm() {
+        let now = Instant::now();
+        let mut registration = Registration::new(seconds(3_600), now);
+        registration.ended(Outcome::Granted(seconds(3_600)), now, 0);
+        let later = now + STEADY;
+        registration.lost(later, 999);
+        assert!(registration.due() > later && registration.due() - later <= BREATH);
+        let mut last = Duration::ZERO;
+        for _ in 0..8 {
+            registration.ended(Outcome::Granted(seconds(3_600)), later, 0);
+            registration.lost(later, 500);
+            let wait = registration.due() - later;
+            assert!(wait > last, "{wait:?}");
+            last = wait;
+        }
+        assert!(last > seconds(60) && registration.is_held(later));
     }
 
     #[test]
