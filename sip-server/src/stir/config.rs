@@ -41,7 +41,7 @@ pub enum Verify {
     /// They are not looked at.
     #[default]
     Off,
-    /// The callee is told (`verstat`).
+    /// The callee is told (`verstat`): passed, which a phone shows as verified, for attestation A alone.
     Tell,
     /// The callee is told, and calls without a good one are refused.
     Require,
@@ -58,7 +58,7 @@ pub(crate) const STIR_KEYS: &[Key] = &[
     Key::new(
         "sip.stir.verify",
         "\"off\"",
-        "what becomes of signatures on calls from outside: off, tell (the callee, by verstat), require (refuse calls without)",
+        "what becomes of signatures on calls from outside: off, tell (the callee, by verstat: passed for attestation A alone), require (refuse calls without)",
     ),
     Key::new("sip.stir.trust", "", "PEM file with the roots of signers that are believed"),
     Key::new(

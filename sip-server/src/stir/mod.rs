@@ -41,8 +41,9 @@ pub(crate) const PASSPORT: Spec = Spec::rfc(8225).note("mky; compact form is ver
 pub(crate) const NUMBERS: Spec =
     Spec::rfc(8226).note("a TNAuthList is wanted for numbers, and not read further");
 /// RFC 8588.
-pub(crate) const SHAKEN: Spec =
-    Spec::rfc(8588).note("attestation A for proved callers with their own number");
+pub(crate) const SHAKEN: Spec = Spec::rfc(8588).note(
+    "attestation A for proved callers with their own number; B and C of others are shown as No-TN-Validation",
+);
 
 /// What was found out about a caller (`verstat`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,13 +149,17 @@ impl Stir {
         if self.verify == Verify::Off {
             return Ok(None);
         }
-        let mut worst = None;
+        let (mut worst, mut is_in_part) = (None, false);
         for identity in request.values(Name::Identity).take(MOST_IDENTITIES) {
             match self.verify_one(request, identity, now).await {
-                Ok(()) => return Ok(Some(Verstat::Passed)),
+                Ok(Attested::Whole) => return Ok(Some(Verstat::Passed)),
+                Ok(Attested::InPart) => is_in_part = true,
                 // §6.2.1: one good signature is enough; of bad ones the last to fail names the fault.
                 Err(fault) => worst = worst.max(Some(fault)),
             }
+        }
+        if is_in_part {
+            return Ok(Some(Verstat::No));
         }
         let fault = worst.unwrap_or(Fault::Absent);
         tracing::debug!(?fault, "a call is not signed well");
@@ -165,7 +170,7 @@ impl Stir {
         Ok(Some(if fault == Fault::Absent { Verstat::No } else { Verstat::Failed }))
     }
 
-    async fn verify_one(&self, request: &Message, identity: &str, now: i64) -> Result<(), Fault> {
+    async fn verify_one(&self, request: &Message, identity: &str, now: i64) -> Result<Attested, Fault> {
         let (token, params) = identity.split_at(identity.find(';').unwrap_or(identity.len()));
         let params = Params(params);
         // §6.2, step 1.
@@ -202,8 +207,20 @@ impl Stir {
         if !signer.speaks_for(&caller) {
             return Err(Fault::Unsupported);
         }
-        if signer.made(&token.signature, token.signed.as_bytes()) { Ok(()) } else { Err(Fault::Invalid) }
+        if !signer.made(&token.signature, token.signed.as_bytes()) {
+            return Err(Fault::Invalid);
+        }
+        let is_whole = claims.attest.as_deref().is_none_or(|level| level == "A");
+        Ok(if is_whole { Attested::Whole } else { Attested::InPart })
     }
+}
+
+/// What a good signature says of the caller's right to their number (RFC 8588 §4).
+enum Attested {
+    /// It is theirs: `A`, or the word of who speaks for the number itself (RFC 8224 §4).
+    Whole,
+    /// Who signs knows the customer and not the number (`B`), or where the call came in and nothing else (`C`).
+    InPart,
 }
 
 /// What is wrong with a signature; the later, the further it came.
