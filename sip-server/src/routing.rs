@@ -489,10 +489,17 @@ pub(crate) async fn next_hop(
     request: &Message,
     to: Destination,
 ) -> Result<Branch, Box<Message>> {
-    let route = request.elements(Name::Route).next().and_then(NameAddr::parse).map(|route| route.uri);
-    let uri = Uri::parse(route.unwrap_or(request.uri()));
+    let uri = match request.elements(Name::Route).next() {
+        Some(route) => NameAddr::parse(route).and_then(|route| Uri::parse(route.uri)).filter(is_followed),
+        None => Uri::parse(request.uri()),
+    };
     let uri = uri.ok_or_else(|| Nowhere::Unreadable.answer(request))?;
     destination::towards(server, &uri, to).await.map_err(|nowhere| nowhere.answer(request))
+}
+
+/// Whether a Route leads to a host that can be looked for.
+fn is_followed(route: &Uri<'_>) -> bool {
+    route.is_sip() && !route.host.is_empty()
 }
 
 /// §16.3, item 5: a proxy does what Proxy-Require asks, or says that it does not know it.
