@@ -6,7 +6,7 @@ use crate::{features, push, reg_event, registrar, stir, trunks};
 
 /// Every document, with how much of it is there.
 pub const SPECS: &[Spec] = &[
-    Spec::rfc(3261).note("registrar, stateful forking proxy, UAS core; redirects followed or passed; no S/MIME"),
+    Spec::rfc(3261).note("registrar (over UDP a contact that is another IP address is bound, and rings where it registered from), stateful forking proxy, UAS core; redirects followed or passed; no S/MIME"),
     Spec::rfc(3262).note("PRACKs pass along the dialog, a relay takes their offers and answers; RAck counts what a trunk asked for twice (§7.2)"),
     Spec::rfc(3263).note("NAPTR, SRV, A and AAAA; the next target on 503, silence and refusal; no SCTP"),
     Spec::rfc(3264).note("audio of the focus"),
@@ -16,13 +16,14 @@ pub const SPECS: &[Spec] = &[
     Spec::rfc(3581).complete(),
     Spec::rfc(3966).note("tel URIs are read and compared (§4), global and local numbers by a plan"),
     Spec::rfc(6116)
-        .note("the last records of numbers, before trunks; records that lead to others are passed over"),
+        .note("the last records of numbers, before trunks, which take the number where the peer fails; records that lead to others are passed over"),
     Spec::rfc(5031).note("urn:service:sos and its services, by the plan's emergency numbers; no LoST"),
     Spec::rfc(4475).complete().note("every message gets its reaction over UDP and TCP: tests/conformance"),
     Spec::rfc(5118).complete().note("every message gets its reaction: tests/conformance"),
     Spec::rfc(5954).complete(),
     Spec::rfc(4320).note("no 408 to non-INVITE late; no 1xx but 100 to non-INVITE"),
     Spec::rfc(3326).note("CANCELs say why, and the BYEs by which a limit on spend ends a call; a caller's Reason is passed on"),
+    Spec::rfc(5658).complete().note("an entry of Record-Route for each side"),
     Spec::rfc(5393).complete().note("loop detection by a hash in the branch; Max-Breadth"),
     Spec::rfc(5922).complete(),
     crate::sips::SIPS,

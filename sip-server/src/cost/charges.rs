@@ -206,17 +206,17 @@ mod tests {
         };
         assert_eq!(charges.accounts(), [account]);
         // 5 + 10 + 9, and one more each.
-        assert!(beyond(26, 10).is_empty());
-        assert_eq!(charges.soon_beyond(account, Money(26), start + 10 * second, 60 * second).len(), 2);
+        assert!(beyond(27, 10).is_empty());
+        assert_eq!(charges.soon_beyond(account, Money(27), start + 10 * second, 60 * second).len(), 2);
         assert!(
-            charges.soon_beyond(account, Money(26), start + 10 * second, 60 * second).is_empty(),
+            charges.soon_beyond(account, Money(27), start + 10 * second, 60 * second).is_empty(),
             "told once"
         );
-        assert_eq!(beyond(26, 11), ["young"]);
-        assert!(beyond(26, 11).is_empty(), "told once");
+        assert_eq!(beyond(27, 11), ["young"]);
+        assert!(beyond(27, 11).is_empty(), "told once");
         drop(young);
-        assert!(beyond(26, 20).is_empty());
-        assert_eq!(beyond(26, 21), ["old"]);
+        assert!(beyond(27, 21).is_empty());
+        assert_eq!(beyond(27, 22), ["old"]);
         assert!(beyond(0, 30).is_empty(), "what is paid once goes on");
     }
 }
