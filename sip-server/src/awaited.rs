@@ -51,6 +51,14 @@ impl Drop for Waiting<'_> {
     }
 }
 
+/// Waits for a device, if for one; or forever.
+pub(crate) async fn bound(waiting: Option<&mut Waiting<'_>>) {
+    match waiting {
+        Some(waiting) => waiting.bound().await,
+        None => std::future::pending().await,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -38,6 +38,8 @@ pub(crate) struct Found {
     pub(crate) device: Option<Device>,
     /// What was dialled, if it leads to the telephone network.
     pub(crate) outside: Option<Outside>,
+    /// The number that another domain was found for, if it was dialled.
+    pub(crate) number: Option<String>,
 }
 
 /// A destination in the telephone network.
@@ -230,35 +232,46 @@ async fn by_number(server: &Server, dialled: &Dialled) -> Result<Found, Nowhere>
     }
 }
 
-/// What the names of the telephone network say of a number (RFC 6116): an address in another domain, and the way there, which costs
-/// nothing.
-pub(crate) async fn by_enum(server: &Server, number: &str) -> Option<(String, Branch)> {
+/// What the names of the telephone network say of a number (RFC 6116): an address in another domain, or one of ours, and the way there,
+/// which costs nothing.
+pub(crate) async fn by_enum(server: &Server, number: &str) -> Option<(String, Result<Found, Nowhere>)> {
     let resolver = server.endpoint().resolver();
     for zone in &server.config.numbers.enum_zones {
         // A zone that does not answer is as one that has nothing: the number has its trunks.
         let Ok(records) = resolver.naptr(&enum_record::name_of(number, zone)).await else { continue };
         let Some(address) = enum_record::sip_uri(number, &records) else { continue };
         let Some(uri) = Uri::parse(&address) else { continue };
-        // Our own numbers were looked for before: a zone that sends us back to ourselves is out of date.
         if server.is_our_host(&uri) || server.hosted(uri.host).is_some() {
-            continue;
+            // By name alone: a zone that sends a number back to us as a number goes round in circles.
+            match ours(server, &address).await {
+                Err(Nowhere::Nobody) => continue,
+                found => return Some((address, found)),
+            }
         }
         match towards(server, &uri, Destination::Foreign).await {
-            Ok(branch) => return Some((address.clone(), Branch { uri: Some(address), ..branch })),
+            Ok(branch) => {
+                let found = Found::of(Branch { uri: Some(address.clone()), ..branch });
+                return Some((address, Ok(Found { number: Some(number.to_owned()), ..found })));
+            }
             Err(nowhere) => tracing::debug!(?nowhere, zone, "an address of a number leads nowhere"),
         }
     }
     None
 }
 
-/// Whom the names of the telephone network say, or else trunks that take a number, each address of each a way.
+/// Whom the names of the telephone network say, or else trunks.
 async fn outside(server: &Server, dialled: Dialled) -> Result<Found, Nowhere> {
-    let endpoint = server.endpoint();
     if let Dialled::Number(number) = &dialled
-        && let Some((_, branch)) = by_enum(server, number).await
+        && let Some((_, found)) = by_enum(server, number).await
     {
-        return Ok(Found::of(branch));
+        return found;
     }
+    by_trunks(server, dialled).await
+}
+
+/// Trunks that take a number, each address of each a way.
+pub(crate) async fn by_trunks(server: &Server, dialled: Dialled) -> Result<Found, Nowhere> {
+    let endpoint = server.endpoint();
     let trunks = server.trunks.for_number(&dialled, endpoint);
     if trunks.is_empty() {
         let is_emergency = matches!(dialled, Dialled::Emergency(_));
@@ -326,7 +339,7 @@ async fn at_devices(
         return Err(if is_over { Nowhere::Nobody } else { Nowhere::Offline });
     }
     let Devices { groups, asleep } = devices;
-    Ok(Found { groups, asleep, callee: Some(callee), device: device.cloned(), outside: None })
+    Ok(Found { groups, asleep, callee: Some(callee), device: device.cloned(), ..Found::default() })
 }
 
 /// The devices of an account, or one of them, as they are now.

@@ -12,7 +12,7 @@ use std::time::Duration;
 use shared_auth::AccountCard;
 use shared_store::{Binding, Bindings, StoreError};
 use sip_core::Uri;
-use sip_core::header::NameAddr;
+use sip_core::header::{NameAddr, Params};
 use sip_endpoint::{Endpoint, Flow, Target, Transport};
 
 use crate::features::Destination;
@@ -64,6 +64,12 @@ impl Branch {
         let (path, others, history) = (Vec::new(), Vec::new(), Vec::new());
         let features = String::new();
         Self { uri: None, flow, others, path, to, callee: None, features, trunk: None, ahead: 0, history }
+    }
+
+    /// Whether two contacts are of one instance (RFC 5626 §4.1), wherever it is now.
+    pub(crate) fn is_same_device(&self, other: &Self) -> bool {
+        let instance = |branch: &Self| Params(&branch.features).value("+sip.instance").map(str::to_owned);
+        instance(self).is_some() && instance(self) == instance(other)
     }
 
     /// The ways to a device, each without the others.

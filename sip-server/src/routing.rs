@@ -77,6 +77,8 @@ pub(crate) struct Route {
     pub(crate) device: Option<Device>,
     /// What was dialled, if it leads to the telephone network.
     pub(crate) outside: Option<Outside>,
+    /// The number that another domain was found for (RFC 6116): carriers take it where that fails.
+    pub(crate) number: Option<String>,
     /// The trunk that it came from, if it came from one.
     pub(crate) from_trunk: Option<Arc<Trunk>>,
     /// The number plan leads it to a room: whoever calls that number may come in, if the room lets them.
@@ -394,13 +396,14 @@ async fn find(
         Some(caller) => caller::preferred(server, request, caller).await,
         None => None,
     };
-    let Found { groups, asleep, callee, device, outside } = found;
+    let Found { groups, asleep, callee, device, outside, number } = found;
     Ok(Box::new(Route {
         groups,
         asleep,
         callee,
         device,
         outside,
+        number,
         mailbox,
         caller: caller.take(),
         vouched,

@@ -97,7 +97,7 @@ pub(crate) const KEYS: &[Key] = &[
     Key::new(
         "sip.numbers.enum_zones",
         "[]",
-        "zones with SIP addresses of numbers (RFC 6116), such as \"e164.arpa\"; looked up before trunks are asked",
+        "zones with SIP addresses of numbers (RFC 6116), such as \"e164.arpa\"; looked up before trunks are asked, which take the number where that fails; an account of ours rings",
     ),
     Key::new(
         "sip.numbers.tariffs",

@@ -179,6 +179,9 @@ impl Forwarding<'_> {
             // §21.4.18: we know the callee, and nowhere where a device of theirs takes it; a 500 would say that it is us.
             best = Message::response(&self.request, 480, "");
         }
+        if let Some(refusal) = self.refusal.take() {
+            best = *refusal;
+        }
         if self.is_cancelled && best.status() == 408 {
             // A branch that did not answer its CANCEL in time is no more than that (§9.1).
             best = Message::response(&self.request, 487, "");

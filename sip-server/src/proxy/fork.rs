@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use shared_model::{Domains, PushEvent, idn};
 use sip_core::Message;
-use sip_core::header::{AuthParams, Name, Params};
+use sip_core::header::{AuthParams, Name};
 use sip_core::preferences::{Search, Wishes};
 use sip_core::proxy::{Action, ResponseContext, loop_key, prepare_copy, share_breadth};
 use sip_core::transaction::Failure;
@@ -22,7 +22,7 @@ use super::ahead;
 use super::patience::{Patience, gone, is_tied, over};
 use super::record_route::{Side, callee_followed, caller_followed, record_route};
 use super::relayed::Offer;
-use crate::awaited::Waiting;
+use crate::awaited::{Waiting, bound};
 use crate::destination::{self, Outside};
 use crate::features::{self, Destination, Passage};
 use crate::flow_token::Followed;
@@ -79,6 +79,8 @@ pub(crate) struct Forwarding<'a> {
     pub(super) silent: Vec<(Instant, usize)>,
     /// What trunks that did not take the call said.
     pub(super) refusals: Vec<String>,
+    /// Why carriers may not take what the peer of a number did not.
+    pub(super) refusal: Option<Box<Message>>,
     /// The URI of the callee's mailbox for this call, once it is asked for.
     pub(super) mailbox: Option<String>,
     /// The mailbox took the call.
@@ -160,6 +162,7 @@ pub(crate) async fn forward(
         proving: Vec::new(),
         silent: Vec::new(),
         refusals: Vec::new(),
+        refusal: None,
         mailbox: None,
         is_left_message: false,
         won: None,
@@ -192,6 +195,9 @@ impl Forwarding<'_> {
         let rings = self.route.callee.is_some();
         let mut patience = Patience::new(&self.server.config.timers, is_invite, rings, Instant::now());
         let is_tied = is_invite && self.route.caller.is_some() && is_tied(&self.request, &self.flow);
+        // Once for all answers: each would put it off.
+        let (server, flow) = (self.server, self.flow);
+        let mut gone = Box::pin(async move { gone(server, &flow).await });
         let mut hurry = (!is_invite).then(|| Instant::now() + TRYING);
         let mut groups = destination::in_rounds(std::mem::take(&mut self.route.groups), self.breadth);
         let Some(first) = self.next(&mut groups).await else { return self.conclude().await };
@@ -206,8 +212,8 @@ impl Forwarding<'_> {
             let woken = tokio::select! {
                 Some((id, answer)) = answers.recv() => Woken::Answer(id, answer),
                 () = self.handle.cancelled(), if !self.is_cancelled => Woken::Cancelled,
-                () = gone(self.server, &self.flow), if is_tied && !self.is_cancelled => Woken::Cancelled,
-                () = bound(&mut late), if !self.context.is_closing() => Woken::LateDevice,
+                () = &mut gone, if is_tied && !self.is_cancelled => Woken::Cancelled,
+                () = bound(late.as_mut()), if !self.context.is_closing() => Woken::LateDevice,
                 () = self.bucket.dwindled(), if self.bucket.is_waiting() && !self.context.is_closing() => Woken::FewerComing,
                 () = tokio::time::sleep_until(patience.deadline().into()) => Woken::TimeIsUp,
                 () = over(self.silent.iter().map(|(until, _)| *until).min()) => Woken::Silence,
@@ -254,7 +260,8 @@ impl Forwarding<'_> {
                 },
                 Woken::TimeIsUp if groups.is_empty() && !self.is_taken_elsewhere(&mut groups).await => {
                     self.is_timed_out = true;
-                    patience.ending(Instant::now());
+                    // §16.8: who lost their network while they rang is not waited for.
+                    patience.ending_round(Instant::now());
                     self.context.close(&mut actions);
                 }
                 Woken::TimeIsUp => {
@@ -356,6 +363,8 @@ impl Forwarding<'_> {
                 trunk.metrics.calls_out.inc();
             }
             self.silent.push((Instant::now() + trunk.config().answer, tag));
+        } else if self.route.number.is_some() {
+            self.silent.push((Instant::now() + PEER_ANSWERS, tag));
         }
         self.started.push(Started { branch, cancel, is_relayed });
     }
@@ -378,7 +387,7 @@ impl Forwarding<'_> {
             {
                 continue;
             }
-            let is_it = |known: &&mut Branch| known.uri == branch.uri || is_same_device(known, &branch);
+            let is_it = |known: &&mut Branch| known.uri == branch.uri || known.is_same_device(&branch);
             if let Some(known) = waiting.iter_mut().flatten().find(is_it) {
                 // It has its turn, by where it is now.
                 *known = branch;
@@ -570,19 +579,6 @@ impl Forwarding<'_> {
     }
 }
 
-/// Whether two contacts are of one instance (RFC 5626 §4.1), wherever it is now.
-fn is_same_device(one: &Branch, other: &Branch) -> bool {
-    let instance = |branch: &Branch| Params(&branch.features).value("+sip.instance").map(str::to_owned);
-    instance(one).is_some() && instance(one) == instance(other)
-}
-
-async fn bound(late: &mut Option<Waiting<'_>>) {
-    match late {
-        Some(waiting) => waiting.bound().await,
-        None => std::future::pending().await,
-    }
-}
-
 /// RFC 3261 §22.3: credentials for our realm were for us.
 fn remove_our_credentials(request: &mut Message, domains: &Domains) {
     let is_ours = |auth: AuthParams<'_>| auth.value("realm").is_some_and(|realm| domains.has(&realm));
@@ -592,6 +588,8 @@ fn remove_our_credentials(request: &mut Message, domains: &Domains) {
 const CALLED: &str = "P-Called-Party-ID";
 /// RFC 4320 §4.1: by now the sender of another request than INVITE asks at its longest interval (Timer E at T2).
 const TRYING: Duration = Duration::from_millis(3_500);
+/// How long the peer of a number may be silent, where carriers take it too.
+const PEER_ANSWERS: Duration = Duration::from_secs(5);
 /// Seconds, until another relay may be there.
 const RETRY_AFTER: &str = "5";
 /// Answers of all branches that wait.

@@ -88,8 +88,8 @@ impl Patience {
         self.is_ending = true;
     }
 
-    /// Branches were cancelled, and others are to be tried: who lost their network does not keep the caller from these. What is said of
-    /// the first later counts all the same.
+    /// Branches were cancelled since nobody answered: who lost their network keeps the caller neither from others that are to be tried nor
+    /// from hearing of it (§16.8). What is said of the first later counts all the same, as long as others are tried.
     pub(crate) fn ending_round(&mut self, now: Instant) {
         self.ending(now);
         self.round_ends = now + self.end.min(LAST_WORDS);

@@ -16,11 +16,14 @@ use sip_endpoint::Answer;
 
 use super::fork::{Forwarding, Started};
 use super::redirect::{self, Onward};
-use crate::destination;
+use crate::caller;
+use crate::cost::{self, Asked};
+use crate::destination::{self, Found as Led};
 use crate::dialogs::Ahead;
 use crate::features::Destination;
 use crate::features::history_info::{Found, Station};
 use crate::location::{Branch, Way};
+use crate::numbers::Dialled;
 use crate::sips;
 use crate::trunks::{Trunk, wait_of};
 use crate::voicemail;
@@ -166,7 +169,38 @@ impl Forwarding<'_> {
                 return true;
             }
         }
-        false
+        is_trunk_failure && Box::pin(self.try_carriers()).await
+    }
+
+    /// The peer that a zone named for a number fails: carriers take it, as if there were no zone (RFC 3263 §4.3). That costs what it costs,
+    /// which the caller is told and asked now.
+    async fn try_carriers(&mut self) -> bool {
+        let Some(number) = self.route.number.take() else { return false };
+        let found = destination::by_trunks(self.server, Dialled::Number(number)).await;
+        let Ok(Led { groups, outside: Some(mut outside), .. }) = found else { return false };
+        let Some(payer) = self.route.payer().map(|payer| payer.account) else { return false };
+        outside.number = caller::number(self.server, &self.request, payer).await;
+        let rate = outside.rate;
+        self.route.outside = Some(outside);
+        let asked =
+            Asked { server: self.server, request: &self.request, flow: &self.flow, handle: &self.handle };
+        match cost::admit(asked, &self.route).await {
+            Ok(charge) => {
+                self.call = self.server.calls.goes_out(
+                    self.call.take(),
+                    (&self.request, &mut self.route),
+                    rate,
+                    charge,
+                );
+                self.start(groups.into_iter().flatten().take(1).collect()).await;
+                true
+            }
+            Err(refusal) => {
+                self.route.outside = None;
+                self.refusal = Some(refusal);
+                false
+            }
+        }
     }
 
     /// Puts the callee's mailbox behind the targets, if there is one and it is not tried yet.

@@ -158,6 +158,23 @@ impl Calls {
         })
     }
 
+    /// A call that is under way goes to the telephone network after all.
+    pub(crate) fn goes_out(
+        &self,
+        begun: Option<Begun>,
+        (request, route): (&Message, &mut Route),
+        rate: Rate,
+        charge: Option<Charge>,
+    ) -> Option<Begun> {
+        match begun {
+            Some(begun) => Some(Begun { rate, charge, direction: Direction::Out, ..begun }),
+            None => {
+                route.charge = charge;
+                self.begin(request, route)
+            }
+        }
+    }
+
     /// A 2xx came, by this trunk if by one. Only the first counts: a second is the same call.
     pub(crate) fn answered(&self, mut begun: Begun, response: &Message, trunk: Option<&str>) {
         let now = Instant::now();
