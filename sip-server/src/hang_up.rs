@@ -4,10 +4,11 @@
 //! dialog, and who gets it cannot tell it from the other side's.
 //!
 //! In    the INVITE and its 2xx; what either side says in the dialog since.
-//! Out   two BYEs with a Reason (RFC 3326), whose answers stay here.
+//! Out   a BYE to each with a Reason (RFC 3326), whose answers stay here.
 //! State [`Ends`], a kilobyte for each call that may be ended so; lost with the process.
-//! Errors what a side says to it is logged: it may be gone. A number that is too low for it (500, §12.2.2) is raised once, and a carrier that
+//! Errors what a side says to it is logged: it may be gone. A number that is too low for it (500, §12.2.2) is raised, and a carrier that
 //!       asks for proof (401, 407) is given it.
+//! Not here: a remote target that moves in the 2xx of a re-INVITE; what the callee numbered before its 2xx.
 
 use sip_core::Message;
 use sip_core::header::{Name, NameAddr};
@@ -97,8 +98,12 @@ impl Ends {
         })
     }
 
-    /// A request inside the dialog: its number is taken, and its Contact may be where its side is from now on (§12.2.1.1, §12.2.2).
-    pub(crate) fn heard(&mut self, request: &Message) {
+    /// A request inside the dialog: its number is taken, and its Contact may be where its side is from now on (§12.2.1.1, §12.2.2). False
+    /// if its number leaves none for us (§8.1.1.5: less than 2^31): no honest phone comes so far.
+    pub(crate) fn heard(&mut self, request: &Message) -> bool {
+        if request.cseq().is_some_and(|(number, _)| number >= HIGHEST) {
+            return false;
+        }
         let is_callers = NameAddr::parse(&self.caller.address)
             .is_some_and(|caller| caller.params.value("tag") == request.from_tag());
         let end = if is_callers { &mut self.caller } else { &mut self.callee };
@@ -109,6 +114,7 @@ impl Ends {
                 end.target = contact.uri.to_owned();
             }
         }
+        true
     }
 
     /// The BYE to the other side, and our tokens that its way has.
@@ -132,14 +138,20 @@ impl Ends {
     }
 }
 
-/// Ends a call, and hears what both sides say to it. The dialog is forgotten before they are told.
-pub(crate) async fn hang_up(server: &Server, ends: &Ends, reason: &str) {
-    let to_callee = to_other(server, ends, As::Caller, reason).await;
-    let to_caller = to_other(server, ends, As::Callee, reason).await;
-    for (bye, _) in to_callee.iter().chain(&to_caller) {
-        server.dialogs.end(bye);
+/// Tells the callee. Whether the call is over with that: one that refuses a BYE goes on, and so does what it costs (RFC 5057 §5.1).
+pub(crate) async fn tell_callee(server: &Server, ends: &Ends, reason: &str) -> bool {
+    match to_other(server, ends, As::Caller, reason).await {
+        Some(bye) => send(server, bye).await,
+        None => false,
     }
-    tokio::join!(send(server, to_callee), send(server, to_caller));
+}
+
+/// Tells the caller, for whom the dialog is over.
+pub(crate) async fn tell_caller(server: &Server, ends: &Ends, reason: &str) {
+    if let Some(bye) = to_other(server, ends, As::Callee, reason).await {
+        server.dialogs.end(&bye.0);
+        send(server, bye).await;
+    }
 }
 
 /// The BYE to one side as it leaves, and where to.
@@ -160,8 +172,8 @@ async fn to_other(server: &Server, ends: &Ends, from: As, reason: &str) -> Optio
     Some((bye, branch))
 }
 
-async fn send(server: &Server, to: Option<(Message, Branch)>) {
-    let Some((mut bye, branch)) = to else { return };
+/// Whether whoever gets it takes it, or is not there any more.
+async fn send(server: &Server, (mut bye, branch): (Message, Branch)) -> bool {
     let credentials = branch.trunk.as_ref().and_then(|trunk| trunk.credentials.as_ref());
     for tried in 0..MOST_TRIES {
         let mut request = bye.clone();
@@ -169,26 +181,31 @@ async fn send(server: &Server, to: Option<(Message, Branch)>) {
             credentials.put(&mut request, server.endpoint().random());
         }
         let Ok(response) = server.endpoint().request(request, branch.flow, "end").await.last().await else {
-            tracing::warn!("a call is ended, and one of its sides does not answer");
-            return;
+            return true;
         };
-        let is_again = match response.status() {
-            401 | 407 => credentials.is_some_and(|own| own.challenged(&response, tried > 0)),
+        let leap = match response.status() {
+            200..300 | 408 | 481 => return true,
+            401 | 407 if credentials.is_some_and(|own| own.challenged(&response, tried > 0)) => LEAP,
             // §12.2.2: its number is lower than one that it has.
-            500 => true,
-            _ => return,
+            500 => FAR,
+            status => {
+                tracing::warn!(status, "a side of a call does not let us end it");
+                return false;
+            }
         };
         let number = bye.cseq().map_or(0, |(number, _)| number);
-        bye.set(Name::CSeq, &format!("{} BYE", number.saturating_add(LEAP)));
-        if !is_again {
-            tracing::warn!(status = response.status(), "a carrier does not let us end a call");
-            return;
-        }
+        bye.set(Name::CSeq, &format!("{} BYE", number.saturating_add(leap)));
     }
+    tracing::warn!("a side of a call does not let us end it by any number");
+    false
 }
 
 /// How much higher a number of ours is than the last one that was heard.
 const LEAP: u32 = 100;
+/// The same where that was too low: phones begin with a random number.
+const FAR: u32 = 1 << 16;
+/// Numbers of others are below this: room is left for ours.
+const HIGHEST: u32 = (1 << 31) - 4 * FAR;
 /// BYEs to one side: without proof, with it, with another number.
 const MOST_TRIES: usize = 3;
 
@@ -223,7 +240,9 @@ mod tests {
         update.push(Name::From, "<sip:b@x>;tag=2");
         update.push(Name::CSeq, "900 UPDATE");
         update.push(Name::Contact, "<sip:b@elsewhere>");
-        ends.heard(&update);
+        assert!(ends.heard(&update));
+        update.set(Name::CSeq, "2147483647 UPDATE");
+        assert!(!ends.heard(&update), "no number would be left");
 
         let (bye, tokens) = ends.bye(As::Caller, "SIP;cause=403");
         let routes: Vec<&str> = bye.elements(Name::Route).collect();

@@ -89,6 +89,15 @@ impl Charges {
         })
     }
 
+    /// A call that should have ended goes on: it is told again.
+    pub(crate) fn goes_on(&self, account: AccountId, call: &str) {
+        if let Some(mut calls) = self.0.get_mut(&account)
+            && let Some(open) = calls.iter_mut().find(|open| open.call.as_deref() == Some(call))
+        {
+            open.is_ended = false;
+        }
+    }
+
     fn first_time(
         &self,
         account: AccountId,

@@ -3,12 +3,14 @@
 //! In    the time, once a second; charged calls that are up; what their callers spent.
 //! Out   a word by chat a minute before; then a BYE to both sides ([`crate::hang_up`]), a row that says `cut_off`, a word by chat.
 //! Errors where it is not known who spent what, calls go on until it is: whoever pays may need the call.
+//! The callee is told first: a carrier that refuses a BYE goes on charging, so that the call is kept in the books, and ended again soon.
+//! Calls that an earlier process left count, and are not ended: their numbers (CSeq) are not known.
 //! Of calls that share what is left, the older go on for as long as it pays for them.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use shared_model::{AccountId, CallEvent, CallOutcome};
+use shared_model::{AccountId, BareJid, CallEvent, CallOutcome};
 use shared_runtime::unix_millis;
 
 use super::config::Rules;
@@ -51,9 +53,9 @@ async fn look(server: &Arc<Server>, account: AccountId) {
     let now = Instant::now();
     for call in server.calls.charges.beyond(account, left, now, TICK) {
         let (server, jid, limit) = (Arc::clone(server), card.jid.clone(), limit.clone());
-        tracing::info!(%account, "a call ends, since its caller's limit is reached");
+        tracing::debug!(%account, "a call ends, since its caller's limit is reached");
         // A side that does not answer keeps no other call waiting.
-        server.shutdown.clone().spawn(async move { end(&server, &call, &jid, &limit).await });
+        server.shutdown.clone().spawn(async move { end(&server, (account, &call), &jid, &limit).await });
     }
     if let Some(notices) = &server.notices
         && !server.calls.charges.soon_beyond(account, left, now, WARNED).is_empty()
@@ -62,26 +64,34 @@ async fn look(server: &Arc<Server>, account: AccountId) {
     }
 }
 
-async fn end(server: &Server, call: &str, jid: &shared_model::BareJid, limit: &str) {
-    let Some(cut) = server.calls.cut_off(call, Instant::now()).await else { return };
-    let reason = format!("SIP;cause=403;text=\"{limit} are used up\"");
+async fn end(server: &Server, (account, call): (AccountId, &str), jid: &BareJid, limit: &str) {
+    let (at, Some(cut)) = (Instant::now(), server.calls.to_cut(call)) else { return };
+    // What somebody may spend is not for whom they called.
+    if !hang_up::tell_callee(server, &cut.ends, "SIP;cause=403;text=\"Limit on spend\"").await {
+        // It goes on, and so does what it costs.
+        tokio::time::sleep(AGAIN).await;
+        return server.calls.charges.goes_on(account, call);
+    }
     let name = server.dialogs.name(&cut.call_id, &cut.tag);
-    let ended = CallEvent::Ended {
-        call_id: name.clone(),
-        outcome: CallOutcome::Completed,
-        reason: Some(format!("{limit} are used up")),
+    let reason = format!("SIP;cause=403;text=\"{limit} are used up\"");
+    let told = async {
+        if !server.calls.cut_off(call, at).await {
+            return;
+        }
+        let ended = CallEvent::Ended {
+            call_id: name.clone(),
+            outcome: CallOutcome::Completed,
+            reason: Some(format!("{limit} are used up")),
+        };
+        server.facts.call(&name, ended);
+        if let Some(notices) = &server.notices {
+            notices.tell(jid, &format!("Your call was ended: {limit} are used up.")).await;
+        }
+        if let Some(relay) = server.relay.as_ref().filter(|relay| relay.has(&name)) {
+            relay.delete(&name).await;
+        }
     };
-    server.facts.call(&name, ended);
-    if let Some(notices) = &server.notices {
-        notices.tell(jid, &format!("Your call was ended: {limit} are used up.")).await;
-    }
-    match &cut.ends {
-        Some(ends) => hang_up::hang_up(server, ends, &reason).await,
-        None => tracing::warn!("a call of before the start is over its limit, and its sides cannot be told"),
-    }
-    if let Some(relay) = server.relay.as_ref().filter(|relay| relay.has(&name)) {
-        relay.delete(&name).await;
-    }
+    tokio::join!(hang_up::tell_caller(server, &cut.ends, &reason), told);
 }
 
 /// What calls that are up may cost in all, and by which limit.
@@ -96,6 +106,8 @@ fn left(rules: &Rules<'_>, spent: Spent, currency: &str) -> Option<(Money, Strin
 
 /// How often calls are looked at, which is how much earlier than its last second a call may end.
 const TICK: Duration = Duration::from_secs(1);
+/// When a call that its callee did not let us end is tried again.
+const AGAIN: Duration = Duration::from_secs(5);
 /// How long before its end a call's caller is told.
 const WARNED: Duration = Duration::from_secs(60);
 

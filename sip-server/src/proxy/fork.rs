@@ -19,7 +19,7 @@ use sip_endpoint::{Answer, Cancel, ReplyTo, ServerHandle};
 use tokio::sync::mpsc;
 
 use super::ahead;
-use super::patience::{Patience, gone, is_tied, over};
+use super::patience::{Patience, ended, gone, is_tied, over};
 use super::record_route::{Side, callee_followed, caller_followed, record_route};
 use super::relayed::Offer;
 use crate::awaited::{Waiting, bound};
@@ -136,8 +136,8 @@ pub(crate) async fn forward(
         server.facts.push(&route.call, sent);
     }
     let call = server.calls.begin(&request, &mut route);
-    if request.is_in_dialog() {
-        server.calls.heard(&request);
+    if request.is_in_dialog() && !server.calls.heard(&request) {
+        return handle.respond(Message::response(&request, 400, "CSeq Too High"));
     }
     let is_call = request.method() == "INVITE" && !request.is_in_dialog();
     let late = route.callee.as_ref().filter(|_| is_call || bucket.is_waiting());
@@ -197,7 +197,7 @@ impl Forwarding<'_> {
         let is_tied = is_invite && self.route.caller.is_some() && is_tied(&self.request, &self.flow);
         // Once for all answers: each would put it off.
         let (server, flow) = (self.server, self.flow);
-        let mut gone = Box::pin(async move { gone(server, &flow).await });
+        let mut gone = is_tied.then(|| Box::pin(async move { gone(server, &flow).await }));
         let mut hurry = (!is_invite).then(|| Instant::now() + TRYING);
         let mut groups = destination::in_rounds(std::mem::take(&mut self.route.groups), self.breadth);
         let Some(first) = self.next(&mut groups).await else { return self.conclude().await };
@@ -212,7 +212,7 @@ impl Forwarding<'_> {
             let woken = tokio::select! {
                 Some((id, answer)) = answers.recv() => Woken::Answer(id, answer),
                 () = self.handle.cancelled(), if !self.is_cancelled => Woken::Cancelled,
-                () = &mut gone, if is_tied && !self.is_cancelled => Woken::Cancelled,
+                () = ended(gone.as_mut()), if is_tied && !self.is_cancelled => Woken::Cancelled,
                 () = bound(late.as_mut()), if !self.context.is_closing() => Woken::LateDevice,
                 () = self.bucket.dwindled(), if self.bucket.is_waiting() && !self.context.is_closing() => Woken::FewerComing,
                 () = tokio::time::sleep_until(patience.deadline().into()) => Woken::TimeIsUp,

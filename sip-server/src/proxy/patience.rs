@@ -29,6 +29,14 @@ pub(super) fn is_tied(request: &Message, flow: &Flow) -> bool {
     is_browser || is_nowhere || is_elsewhere
 }
 
+/// Ends when something does, if there is something.
+pub(super) async fn ended(what: Option<&mut (impl Future<Output = ()> + Unpin)>) {
+    match what {
+        Some(what) => what.await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Ends when a connection has been closed for a while: its caller gives up, or is not there any more.
 pub(super) async fn gone(server: &Server, flow: &Flow) {
     let mut looks = 0;

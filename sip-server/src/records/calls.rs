@@ -69,12 +69,12 @@ pub(crate) struct Begun {
     pub(crate) ends: Option<Box<Ends>>,
 }
 
-/// A call that was ended from here.
+/// A call that is ended from here.
 pub(crate) struct Cut {
     pub(crate) call_id: Box<str>,
     /// The caller's tag.
     pub(crate) tag: Box<str>,
-    pub(crate) ends: Option<Box<Ends>>,
+    pub(crate) ends: Box<Ends>,
 }
 
 /// A call that is up.
@@ -235,22 +235,30 @@ impl Calls {
     }
 
     /// What a side says in a dialog that may be ended from here.
-    pub(crate) fn heard(&self, request: &Message) {
+    /// False if it may not be said ([`Ends::heard`]).
+    pub(crate) fn heard(&self, request: &Message) -> bool {
         if self.is_watched.load(Ordering::Relaxed)
             && let Some(mut open) = self.key_of(request).and_then(|key| self.open.get_mut(&key))
             && let Some(ends) = &mut open.begun.ends
         {
-            ends.heard(request);
+            return ends.heard(request);
         }
+        true
     }
 
-    /// Ends a call whose caller's money is used up: from now on it costs nothing. Ends when the row is durable.
-    pub(crate) async fn cut_off(&self, call: &str, at: Instant) -> Option<Cut> {
-        let (_, mut open) = self.open.remove(call)?;
-        let begun = &mut open.begun;
-        let cut = Cut { call_id: begun.call_id.clone(), tag: begun.tag.clone(), ends: begun.ends.take() };
+    /// What it takes to end a call whose caller's money is used up.
+    pub(crate) fn to_cut(&self, call: &str) -> Option<Cut> {
+        let open = self.open.get(call)?;
+        let begun = &open.begun;
+        let ends = begun.ends.clone()?;
+        Some(Cut { call_id: begun.call_id.clone(), tag: begun.tag.clone(), ends })
+    }
+
+    /// Such a call ended at this instant, unless it had ended before. Ends when the row is durable.
+    pub(crate) async fn cut_off(&self, call: &str, at: Instant) -> bool {
+        let Some((_, open)) = self.open.remove(call) else { return false };
         self.close(open, at, CallResult::CutOff).await;
-        Some(cut)
+        true
     }
 
     /// How far ahead our CSeq is in a call whose carrier asked for proof inside the dialog.
@@ -267,7 +275,7 @@ impl Calls {
         loop {
             match self.open.entry(open.begun.key()) {
                 Entry::Vacant(place) => {
-                    if let Some(charge) = &open.begun.charge {
+                    if let Some(charge) = open.begun.charge.as_ref().filter(|_| open.begun.ends.is_some()) {
                         charge.is_of(place.key());
                     }
                     place.insert(open);
@@ -313,13 +321,16 @@ impl Calls {
         ended
     }
 
-    async fn close(&self, open: Open, at: Instant, result: CallResult) {
+    async fn close(&self, mut open: Open, at: Instant, result: CallResult) {
         if open.is_kept {
             self.forget(&open.begun.key()).await;
         }
         let length = at.saturating_duration_since(open.since);
-        let cost = if open.begun.charge.is_some() { open.begun.rate.cost(length) } else { Money::ZERO };
+        let charge = open.begun.charge.take();
+        let cost = if charge.is_some() { open.begun.rate.cost(length) } else { Money::ZERO };
         let ended = open.answered + i64::try_from(length.as_millis()).unwrap_or(0);
+        // Before it is added, or the account's other calls would be weighed against both.
+        drop(charge);
         if let Some(account) = open.begun.caller.filter(|_| cost > Money::ZERO)
             && let Err(error) = self.spend.add(account, cost, ended).await
         {

@@ -221,11 +221,8 @@ impl Calls {
         let until = now + session;
         let (is_kept, is_changed) = (true, false);
         let open = Open { begun, answered, since, until, session, is_kept, is_changed, taken_up, ahead };
-        let key = open.begun.key();
-        if let Some(charge) = &open.begun.charge {
-            charge.is_of(&key);
-        }
-        self.open.insert(key, open);
+        // It counts for what its caller spends, and is not ended from here.
+        self.open.insert(open.begun.key(), open);
     }
 }
 
@@ -246,6 +243,7 @@ const TOGETHER: usize = 500;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::numbers::{Class, Money, Tariff};
     use crate::records::{CallResult, page};
     use crate::routing::Route;
     use shared_runtime::Shutdown;
@@ -372,5 +370,31 @@ mod tests {
         next.ended(&of("old"), Instant::now()).await;
         assert!(!next.is_up(&of("old")));
         assert!(store.records.list(OWNER, UP, None, 10).await.unwrap().is_empty());
+    }
+
+    /// A call that another process left counts for what its caller spends, and nobody ends it: its numbers are not known.
+    #[tokio::test]
+    async fn a_call_that_is_taken_up_counts_and_is_ended_by_nobody() {
+        let (store, shutdown) = (Store::open("memory:").await.unwrap(), Shutdown::new());
+        let killed = calls(&store, &shutdown);
+        let tariff = Tariff { setup: Money(5), minute: Money(60), step: 1 };
+        let rate = Rate { class: Class::Pstn, tariff };
+        let account = AccountId(7);
+        let mut invite = of("paid");
+        invite.set(Name::To, "<sip:bob@x>");
+        let charge = killed.charges.begin(account, rate, Instant::now(), |_| Ok::<_, ()>(())).ok();
+        let begun = killed.goes_out(None, (&invite, &mut Route::default()), rate, charge).unwrap();
+        let begun = Begun { caller: Some(account), rate, ..begun };
+        killed.answered(begun, &Message::response(&of("paid"), 200, ""), None);
+        killed.keep(Instant::now() + 2 * YOUNG, false).await;
+        drop(killed);
+        let next = calls(&store, &shutdown);
+        next.restore().await.unwrap();
+        let later = Instant::now() + YOUNG;
+        assert!(next.charges.accounts().is_empty());
+        assert!(next.charges.beyond(account, Money::ZERO, later, YOUNG).is_empty());
+        let seen = next.charges.begin(account, rate, later, |open| Err::<(), _>(open.to_vec()));
+        assert!(seen.is_err_and(|open| open.len() == 1 && open[0] > Money(5)));
+        assert!(next.is_up(&of("paid")));
     }
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::common::Behind;
-use crate::cost::{answered, rows, served_with};
+use crate::common::{Behind, PASSWORD};
+use crate::cost::{answered, call, rows, served_with};
 use sip_core::Message;
 use sip_core::header::Name;
 use sip_server::CostConfig;
@@ -42,12 +42,15 @@ async fn a_call_ends_when_its_callers_money_is_used_up() {
     alice.respond(&info, 200).await;
     carrier.expect("200").await;
 
-    let (at_carrier, at_alice) = tokio::join!(carrier.expect("BYE"), alice.expect("BYE"));
+    let at_carrier = carrier.expect("BYE").await;
+    carrier.respond(&at_carrier, 200).await;
+    let at_alice = alice.expect("BYE").await;
+    alice.respond(&at_alice, 200).await;
     for (phone, bye) in [(&carrier, &at_carrier), (&alice, &at_alice)] {
         let reason = bye.value(Name::Reason).unwrap_or_default();
-        assert!(reason.starts_with("SIP;cause=403;text=\"") && reason.contains("0.04 EUR"), "{reason}");
+        assert!(reason.starts_with("SIP;cause=403;text=\""), "{reason}");
+        assert_eq!(reason.contains("0.04 EUR"), phone.name == "alice", "{reason}");
         assert_eq!(bye.call_id(), sent.call_id());
-        phone.respond(bye, 200).await;
     }
     assert_eq!((at_carrier.from_tag(), at_carrier.to_tag()), (sent.from_tag(), ok.to_tag()));
     assert_eq!((at_alice.from_tag(), at_alice.to_tag()), (ok.to_tag(), sent.from_tag()));
@@ -94,4 +97,28 @@ async fn a_call_with_a_price_of_its_own_lasts() {
     crate::cost::hang_up(&alice, &carrier, &dialog).await;
     let rows = rows(&served).await;
     assert_eq!((rows[0].result, rows[0].cost.as_str()), (CallResult::Completed, "0.05"));
+}
+
+/// Else a caller whose carrier takes no BYE, by a number of their own choice or otherwise, would talk for nothing.
+#[tokio::test]
+async fn a_call_whose_carrier_refuses_its_end_stays_in_the_books() {
+    let (served, carrier, alice) = served_with(per_day("0.03"), Behind::default()).await;
+    let (sent, ok) = answered(&alice, &carrier, BY_THE_SECOND).await;
+    alice.send(&alice.in_dialog("INFO", (1 << 31) - 1, &sent, &ok)).await;
+    alice.expect("400").await;
+    let refused = carrier.expect("BYE").await;
+    carrier.respond(&refused, 403).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(rows(&served).await.is_empty(), "it goes on, and costs");
+    let another = alice.ask(call(&alice, "0140000000"), PASSWORD).await;
+    assert_eq!(another.status(), 403);
+    let again = carrier.expect("BYE").await;
+    assert!(number(&again) > number(&sent));
+    carrier.respond(&again, 481).await;
+    let its = alice.expect("BYE").await;
+    alice.respond(&its, 200).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let rows = rows(&served).await;
+    let row = rows.iter().find(|row| row.result == CallResult::CutOff).expect("no row");
+    assert!(Money::parse(&row.cost) > Money::parse("0.06"), "{}", row.cost);
 }
