@@ -403,7 +403,8 @@ async fn find(
         callee,
         device,
         outside,
-        number,
+        // Carriers take calls and nothing else.
+        number: number.filter(|_| request.method() == "INVITE"),
         mailbox,
         caller: caller.take(),
         vouched,

@@ -169,16 +169,20 @@ impl Forwarding<'_> {
                 return true;
             }
         }
-        is_trunk_failure && Box::pin(self.try_carriers()).await
+        is_trunk_failure && Box::pin(self.try_carriers(id)).await
     }
 
     /// The peer that a zone named for a number fails: carriers take it, as if there were no zone (RFC 3263 §4.3). That costs what it costs,
     /// which the caller is told and asked now.
-    async fn try_carriers(&mut self) -> bool {
+    async fn try_carriers(&mut self, id: usize) -> bool {
         let Some(number) = self.route.number.take() else { return false };
         let found = destination::by_trunks(self.server, Dialled::Number(number)).await;
         let Ok(Led { groups, outside: Some(mut outside), .. }) = found else { return false };
         let Some(payer) = self.route.payer().map(|payer| payer.account) else { return false };
+        // The peer's phone does not ring while the caller is asked.
+        if let Some(Started { cancel, .. }) = self.started.get(id) {
+            cancel.send(&self.cancel_reason()).await;
+        }
         outside.number = caller::number(self.server, &self.request, payer).await;
         let rate = outside.rate;
         self.route.outside = Some(outside);
@@ -197,6 +201,7 @@ impl Forwarding<'_> {
             }
             Err(refusal) => {
                 self.route.outside = None;
+                self.is_cancelled |= refusal.status() == 487;
                 self.refusal = Some(refusal);
                 false
             }
