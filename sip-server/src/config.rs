@@ -58,6 +58,8 @@ pub struct Config {
     /// Where users find each other's cards (RFC 3261 §20.9, `purpose=card`), such as `https://example.org:8443/directory/{aor}.vcf`;
     /// `{aor}` is the address of record. Told to users of ours beside the JID of who calls and who answers. Default none.
     pub card: Option<String>,
+    /// Whether re-INVITEs of our users name their JID too (Call-Info, RFC 7081 §3.5), and not the call's first INVITE alone. Default false.
+    pub call_info_in_dialog: bool,
     /// Networks of peers whose P-Asserted-Identity is believed, and who are told ours (RFC 3325). Default none.
     pub trusted_networks: Vec<Network>,
     /// The same, by a domain that the peer's TLS certificate proves, which `tls.trust` or the system's roots stand behind. Default none.
@@ -261,6 +263,11 @@ pub const KEYS: &[Key] = &[
          (Call-Info, purpose=card)",
     ),
     Key::new(
+        "sip.call_info_in_dialog",
+        "false",
+        "re-INVITEs of users name their JID too (Call-Info, purpose=impp), and not the call's first INVITE alone",
+    ),
+    Key::new(
         "sip.service_route",
         "",
         "the Service-Route (RFC 3608) that clients get with their registration, such as \"sip:edge.example.org;lr\"",
@@ -371,6 +378,7 @@ impl Default for Config {
             first_challenge_only: ["baresip v0", "baresip v1", "sipp", "sipsak"].map(str::to_owned).to_vec(),
             service_route: None,
             card: None,
+            call_info_in_dialog: false,
             trusted_networks: Vec::new(),
             trusted_domains: Vec::new(),
             chat: Chat::Refuse,

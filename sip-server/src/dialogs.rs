@@ -95,6 +95,8 @@ pub(crate) struct Party {
     pub(crate) flow: Flow,
     /// Whose device it is, if it is one of ours.
     pub(crate) aor: Option<Aor>,
+    /// Who it is, is not told (RFC 3323).
+    pub(crate) is_hidden: bool,
 }
 
 impl Dialogs {
@@ -201,6 +203,11 @@ impl Dialogs {
     /// Whose device the side is that a request is of.
     pub(crate) fn own_aor(&self, request: &Message) -> Option<Aor> {
         self.of_sides(request, |own, _| own.aor.clone())?
+    }
+
+    /// The same, of a side that did not want to stay unknown when the dialog began.
+    pub(crate) fn shown_aor(&self, request: &Message) -> Option<Aor> {
+        self.of_sides(request, |own, _| own.aor.clone().filter(|_| !own.is_hidden))?
     }
 
     /// Whose device the side of a dialog is that a Replaces names, as whoever gets it has the tags (RFC 3891 §3).
@@ -357,7 +364,7 @@ mod tests {
     }
 
     fn party(id: u64) -> Party {
-        Party { flow: flow(id), aor: None }
+        Party { flow: flow(id), aor: None, is_hidden: false }
     }
 
     fn request(from: &str, to: &str) -> Message {

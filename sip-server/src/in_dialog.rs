@@ -14,6 +14,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use shared_model::BareJid;
 use sip_core::header::{Name, NameAddr};
 use sip_core::{Message, Uri};
 use sip_endpoint::{Flow, Transport};
@@ -112,9 +113,19 @@ pub(crate) async fn route(
         true => Some(caller::prove_as(server, request, came, Asker::Proxy).await?),
         false => None,
     };
+    let is_told = request.method() == "INVITE" && server.config.call_info_in_dialog && !is_anonymous;
+    let vouched = if is_told { shown(server, request).await } else { None };
     let ahead_of_invite = ahead.of_invite;
-    let route = Route { groups, caller, sender, is_anonymous, astray, ahead_of_invite, ..Route::default() };
+    let route =
+        Route { groups, caller, vouched, sender, is_anonymous, astray, ahead_of_invite, ..Route::default() };
     Ok(Box::new(route))
+}
+
+/// The JID of whoever sends a request, if it is a side of ours that did not hide.
+async fn shown(server: &Server, request: &Message) -> Option<BareJid> {
+    let aor = server.dialogs.shown_aor(request)?;
+    // A store that does not answer costs the cue alone.
+    server.auth.directory.by_aor(&aor).await.ok()?.map(|card| card.jid)
 }
 
 /// Whether a REFER asks for a call to a number, or into another domain.

@@ -5,7 +5,8 @@
 //! Out   exactly one impp entry, first and on its own line, with the bare JID as `xmpp:` URI: ours, or that of another domain which proved to
 //! be the one of the JID, and of who calls or answers (§3.5); or none. No other entry with an `xmpp:` URI.
 //! Errors none: a claim that nobody proves is taken off, whoever made it (it is a cue that people would trust) but endpoints of ours.
-//! Not here: other purposes, which pass untouched; requests inside a dialog, which are no news.
+//! Not here: other purposes, which pass untouched; requests inside a dialog, which are no news, but re-INVITEs where the operator wants it
+//! (`sip.call_info_in_dialog`).
 
 use shared_model::{Aor, BareJid, Spec, idn};
 use sip_core::Message;
@@ -28,11 +29,12 @@ pub fn apply(request: &mut Message, passage: &Passage<'_>) {
         return;
     }
     strip(request);
-    let is_call = request.method() == "INVITE" && passage.is_initial;
+    let is_invite = request.method() == "INVITE";
+    let is_call = is_invite && passage.is_initial;
     if let Some(caller) = passage.caller.filter(|_| is_call && !passage.is_anonymous) {
         let card = passage.card.filter(|_| passage.to != Destination::Foreign);
         announce(request, &caller.jid, card.map(|card| (card, &caller.aor)));
-    } else if let Some(jid) = passage.vouched.filter(|_| is_call && !passage.is_anonymous) {
+    } else if let Some(jid) = passage.vouched.filter(|_| is_invite && !passage.is_anonymous) {
         announce(request, jid, None);
     }
 }

@@ -13,7 +13,7 @@ use sip_endpoint::{Answer, Flow};
 use super::fork::{Forwarding, Started};
 use crate::dialogs::Party;
 use crate::facts;
-use crate::features::{self, Destination, Reply};
+use crate::features::{self, Destination, Reply, privacy};
 use crate::hang_up::Ends;
 use crate::records::has_video;
 use crate::routing::Astray;
@@ -98,8 +98,11 @@ impl Forwarding<'_> {
                     self.server.endpoint().mark_trusted(&self.flow);
                     let caller = self.route.caller.as_ref().map(|caller| caller.aor.clone());
                     let callee = branch.callee.as_ref().map(|callee| callee.aor.clone());
-                    let parties =
-                        (Party { flow: self.flow, aor: caller }, Party { flow: branch.flow, aor: callee });
+                    let of = |flow, aor, is_hidden| Party { flow, aor, is_hidden };
+                    let parties = (
+                        of(self.flow, caller, self.route.is_anonymous),
+                        of(branch.flow, callee, privacy::is_wished(response)),
+                    );
                     self.server.dialogs.begin(response, parties, branch.ahead, Instant::now());
                     if let Some(mut call) = self.call.take() {
                         call.is_left_message = self.is_left_message;
