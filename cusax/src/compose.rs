@@ -108,8 +108,7 @@ pub(crate) async fn start(config: &Config, parts: &[Part], shutdown: &Shutdown) 
         bound.extend(server.s2s().iter().map(|address| ("xmpp.s2s", *address)));
         bound.extend(server.s2s_tls().iter().map(|address| ("xmpp.s2s_tls", *address)));
         bound.extend(server.components().iter().map(|address| ("xmpp.components", *address)));
-        let profiles = provisioning::Profiles::new(Arc::clone(&ground.store.records));
-        let profiles = Arc::new(profiles.with_people(&ground.auth));
+        let profiles = profiles(&ground);
         server.attach_groups(Arc::clone(&profiles) as _);
         server.attach_visibility(profiles);
         rooms = Some(server.rooms());
@@ -298,10 +297,17 @@ async fn start_sip(
         announcements: focus.map(|focus| Arc::clone(focus) as _),
         availability: chat.map(XmppServer::availability),
         notices: chat.map(XmppServer::notices),
+        visibility: profiles(ground),
         goodbye: ground.calls.clone(),
         shutdown: ground.wires.clone(),
     };
     Ok(SipServer::start(needs).await?)
+}
+
+/// What accounts are given, and by whom they are found.
+fn profiles(ground: &Ground) -> Arc<provisioning::Profiles> {
+    let profiles = provisioning::Profiles::new(Arc::clone(&ground.store.records));
+    Arc::new(profiles.with_people(&ground.auth))
 }
 
 /// The focus is a user agent behind the proxy: its endpoint has one wire, which leads there.

@@ -283,10 +283,21 @@ async fn refuse_chat(
     }
     let account = match caller {
         // A store that does not answer costs the hint alone.
-        Some(_) => destination::account_of(server, uri).await.ok().flatten(),
+        Some(caller) => match destination::account_of(server, uri).await.ok().flatten() {
+            Some(card) => finds(server, &caller.jid, &card).await.then_some(card),
+            None => None,
+        },
         None => None,
     };
     Err(Box::new(chat::refuse(request, account.as_ref(), (ALLOWED, server.event_packages()))))
+}
+
+/// Whether somebody hears the JID of an account that they name by its AOR or number, without a call (S-29). Who is whose contact is not
+/// known here.
+async fn finds(server: &Server, asker: &BareJid, card: &AccountCard) -> bool {
+    let found = (card.account, &card.aor, &card.jid);
+    let is_contact = Box::pin(async { Ok(false) });
+    shared_model::finds(asker, found, &*server.visibility, is_contact).await.unwrap_or(false)
 }
 
 async fn find(

@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 use shared_auth::Auth;
 use shared_model::{
     Announcements, Availability, CallEvent, CallOutcome, Domains, Fact, Mailboxes, Notices, Pending,
-    Registrations, Telephony,
+    Registrations, Telephony, Visibility,
 };
 use shared_runtime::bus::Bus;
 use shared_runtime::listen::ListenError;
@@ -89,6 +89,8 @@ pub struct Needs<'a> {
     pub announcements: Option<Arc<dyn Announcements>>,
     /// Who says things to accounts, if the chat half runs here.
     pub notices: Option<Arc<dyn Notices>>,
+    /// By whom accounts are found.
+    pub visibility: Arc<dyn Visibility>,
     /// Begins before `shutdown` does, which waits for it: what is to be said last is said while there are wires.
     pub goodbye: Shutdown,
     /// Ends it.
@@ -154,6 +156,7 @@ pub(crate) struct Server {
     pub(crate) mailboxes: Option<Arc<dyn Mailboxes>>,
     pub(crate) announcements: Option<Arc<dyn Announcements>>,
     pub(crate) notices: Option<Arc<dyn Notices>>,
+    pub(crate) visibility: Arc<dyn Visibility>,
     hosted: Vec<String>,
     pub(crate) services: Domains,
     pub(crate) endpoint: OnceLock<Endpoint>,
@@ -216,6 +219,7 @@ impl SipServer {
             mailboxes: needs.mailboxes,
             announcements: needs.announcements,
             notices: needs.notices,
+            visibility: needs.visibility,
             hosted,
             services: needs.services,
             endpoint: OnceLock::new(),

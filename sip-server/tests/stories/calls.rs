@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use crate::common::{DOMAIN, Line, PASSWORD, Phone, serve, serve_with};
+use crate::common::{Behind, DOMAIN, Line, PASSWORD, Phone, new_folder, serve, serve_with, start_with};
 use crate::dns::Dns;
+use shared_model::{AccountId, Aor, FoundBy, Pending, Unavailable, Visibility};
+use shared_store::Store;
 use sip_core::Message;
 use sip_core::header::Name;
 use sip_server::{Config, TimerConfig};
@@ -413,5 +415,77 @@ async fn a_route_that_cannot_be_read_is_named() {
         call.push(Name::Route, route);
         let refused = alice.ask(call, PASSWORD).await;
         assert_eq!((refused.status(), refused.reason()), (400, reason), "{route}");
+    }
+}
+
+/// Bob is found by nobody, and others by whoever wants.
+struct ShyBob;
+
+impl Visibility for ShyBob {
+    fn found_by<'a>(&'a self, _: AccountId, aor: &'a Aor) -> Pending<'a, Result<FoundBy, Unavailable>> {
+        let by = if aor.local() == "bob" { FoundBy::Nobody } else { FoundBy::Domain };
+        Box::pin(async move { Ok(by) })
+    }
+}
+
+/// S-29: who writes to numbers and names hears of no JID that a search would not show.
+#[tokio::test]
+async fn who_is_found_by_nobody_is_not_named_to_who_writes() {
+    let behind = Behind { visibility: Some(std::sync::Arc::new(ShyBob)), ..Behind::default() };
+    let served = start_with(DOMAIN, Store::in_memory(), new_folder(), Config::default(), behind).await;
+    served.populate().await;
+    let alice = Phone::new("alice", &served).await;
+    for (whom, reason) in [
+        ("bob", "Use XMPP For Messages And Presence"),
+        ("+15550198", "Use XMPP For Messages And Presence"),
+        ("carol", "Write To carol.chat@example.org"),
+        ("alice", "Write To alice.chat@example.org"),
+    ] {
+        let refused = alice.ask(alice.request("MESSAGE", &to(whom), &to(whom)), PASSWORD).await;
+        assert_eq!((refused.status(), refused.reason()), (405, reason), "{whom}");
+        assert_eq!(refused.value(Name::CallInfo).is_some(), reason.starts_with("Write"), "{whom}");
+    }
+}
+
+/// re-INVITEs name their side where the operator wants it, and nobody who hid when the call began.
+#[tokio::test]
+async fn a_reinvite_names_its_side_where_that_is_wanted() {
+    for (is_wanted, privacy) in [(false, None), (true, None), (true, Some("id"))] {
+        let served = serve_with(Config { call_info_in_dialog: is_wanted, ..Config::default() }).await;
+        let (alice, bob) = (Phone::new("alice", &served).await, Phone::registered("bob", &served).await);
+        let mut call = invite(&alice, "bob");
+        privacy.into_iter().for_each(|value| call.push(Name::Privacy, value));
+        let ((ok, sent), incoming) = tokio::join!(alice.ask_with(call, PASSWORD), async {
+            let incoming = bob.expect("INVITE").await;
+            bob.respond(&incoming, 200).await;
+            incoming
+        });
+        let number = sent.cseq().unwrap().0;
+        alice.send(&alice.in_dialog("ACK", number, &sent, &ok)).await;
+        bob.expect("ACK").await;
+        let mut again = alice.in_dialog("INVITE", number + 1, &sent, &ok);
+        again.push(Name::CallInfo, "<xmpp:carol.chat@example.org>;purpose=impp");
+        alice.send(&again).await;
+        let again = bob.expect("INVITE").await;
+        let told: Vec<&str> = again.values(Name::CallInfo).collect();
+        let expected = match is_wanted && privacy.is_none() {
+            true => vec!["<xmpp:alice.chat@example.org>;purpose=impp"],
+            false => Vec::new(),
+        };
+        assert_eq!(told, expected, "{is_wanted} {privacy:?}");
+        bob.respond(&again, 200).await;
+        alice.expect("200").await;
+        // And the other way round.
+        let mut back = bob.request("INVITE", &alice.contact(), "");
+        back.set(Name::From, ok.value(Name::To).unwrap());
+        back.set(Name::To, incoming.value(Name::From).unwrap());
+        back.set(Name::CallId, incoming.call_id());
+        let routes: Vec<&str> = incoming.elements(Name::RecordRoute).collect();
+        back.push(Name::Route, &routes.join(", "));
+        bob.send(&back).await;
+        let back = alice.receive().await;
+        let back = if back.is_request() { back } else { alice.expect("INVITE").await };
+        let expected = is_wanted.then_some("<xmpp:bob.chat@example.org>;purpose=impp");
+        assert_eq!(back.values(Name::CallInfo).next(), expected, "{is_wanted} {privacy:?}");
     }
 }

@@ -14,7 +14,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use shared_auth::{Auth, NewAccount, Profile};
 use shared_model::{
     Announcements, Aor, Availability, BareJid, CalledBy, Domains, Fact, Mailboxes, MayRing, Notices, Pending,
-    idn,
+    Visibility, idn,
 };
 use shared_runtime::Shutdown;
 use shared_runtime::bus::Bus;
@@ -189,6 +189,8 @@ pub(crate) struct Behind {
     pub(crate) hosted: Vec<Hosted>,
     pub(crate) mailboxes: Option<Arc<dyn Mailboxes>>,
     pub(crate) announcements: Option<Arc<dyn Announcements>>,
+    /// By whom accounts are found; every account of their domain, if nobody says.
+    pub(crate) visibility: Option<Arc<dyn Visibility>>,
     /// Domains of accounts besides the main one.
     pub(crate) domains: Vec<&'static str>,
     /// What becomes of chat there.
@@ -232,6 +234,7 @@ pub(crate) async fn start_with(
         announcements: behind.announcements,
         availability: Some(Arc::new(Chat)),
         notices: Some(Arc::clone(&notices) as _),
+        visibility: behind.visibility.unwrap_or_else(|| Arc::new(())),
         goodbye: goodbye.clone(),
         shutdown: shutdown.clone(),
     })
