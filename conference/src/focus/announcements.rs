@@ -1,6 +1,6 @@
 //! Announcements — what callers hear before their call goes on (RFC 7081 §5; a [`shared_model::Announcements`]).
 //!
-//! In    an INVITE of the proxy in this process, with an offer; keys (RFC 4733).
+//! In    an INVITE of the proxy in this process, with an offer; keys (RFC 4733, or INFO in the [`early`](super::early) dialog).
 //! Out   183 with an answer, sound, and at the end 480 (it was said, or confirmed by `1`) or 603 (by another key, or not in
 //!       [`LONGEST`]); no call comes of it.
 //! State those that are said now, at most [`MOST`]; 503 beyond. Their URIs hold a number that nobody outside knows.
@@ -20,6 +20,7 @@ use tokio::sync::mpsc;
 use super::Focus;
 use super::admission::came_from;
 use super::answer::{self, Origin};
+use super::early::Dialogs;
 use super::reliable::{Early, repeat};
 use super::sdes::Keys;
 use crate::media::leg::UnboundLeg;
@@ -30,11 +31,12 @@ pub(super) struct Desk {
     secret: u64,
     open: Arc<AtomicUsize>,
     early: Early,
+    dialogs: Dialogs,
 }
 
 impl Desk {
     pub(super) fn new(secret: u64) -> Self {
-        Self { secret, open: Arc::default(), early: Early::default() }
+        Self { secret, open: Arc::default(), early: Early::default(), dialogs: Dialogs::default() }
     }
 
     fn name(&self, what: Announcement) -> String {
@@ -51,6 +53,11 @@ impl Desk {
     /// Takes the PRACK of what was said reliably; gives another back.
     pub(super) fn acknowledged(&self, prack: Incoming) -> Result<(), Box<Incoming>> {
         self.early.acknowledged(prack)
+    }
+
+    /// Takes a request in the early dialog of what is said; gives another back.
+    pub(super) fn take(&self, incoming: Incoming) -> Result<(), Box<Incoming>> {
+        self.dialogs.take(incoming)
     }
 
     /// One more, if it may be.
@@ -105,6 +112,7 @@ impl Focus {
         let source = came_from(request, flow);
         let ip = self.local_ip(answer::media_ip(offer), source);
         let (notices, heard) = mpsc::channel(NOTICES);
+        let keys_by_info = notices.clone();
         let mixer = self.mixers().open(notices);
         let leg = UnboundLeg::bind(self.ports(), self.bind_ip(ip)).ok();
         let Some((mixer, leg)) = mixer.zip(leg) else { return 503 };
@@ -126,6 +134,7 @@ impl Focus {
         let reliable = self.desk().early.begin(request, &mut progress, (parts.random)());
         // RFC 3261 §8.2.6.2: what is more than 100 makes an early dialog.
         progress.ensure_to_tag(&format!("{:016x}", (parts.random)()));
+        let Some(mut dialog) = self.desk().dialogs.begin(&progress) else { return 503 };
         server.respond(progress.clone());
         // The same ports and coders: what else a second offer wants is not worth a change for so short a time.
         let again = Origin { version: origin.version + 1, ..origin };
@@ -134,6 +143,7 @@ impl Focus {
         let status = tokio::select! {
             status = tokio::time::timeout(LONGEST, say(&mixer, heard, what)) => status.unwrap_or(603),
             () = repeat(reliable, &progress, server, answer) => 504,
+            () = dialog.attend((LEG, keys_by_info), answer) => 603,
         };
         mixer.tell(Command::Remove(LEG)).await;
         status

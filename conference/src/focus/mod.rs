@@ -17,6 +17,7 @@ mod conference;
 mod dialog;
 mod document;
 mod dtls;
+mod early;
 mod guesses;
 mod keys;
 mod lamps;
@@ -367,6 +368,11 @@ impl Focus {
                 Err(other) => incoming = *other,
             }
         }
+        if let Err(other) = self.desk.take(incoming) {
+            incoming = *other;
+        } else {
+            return;
+        }
         let is_outside = !incoming.request.is_in_dialog();
         let is_begun = incoming.request.method() == "INVITE" && is_outside;
         let is_watched = incoming.request.method() == "SUBSCRIBE" && is_outside;
@@ -376,7 +382,8 @@ impl Focus {
             return incoming.server.respond(later);
         }
         let Some(room) = self.room_of(&incoming.request) else {
-            let status = if incoming.request.method() == "PRACK" { 481 } else { 404 };
+            // §12.2.2: of a dialog that is not there, or not any more.
+            let status = if is_outside { 404 } else { 481 };
             return incoming.server.respond(Message::response(&incoming.request, status, ""));
         };
         if lamps::is_meant(&incoming.request) && room.local() == self.parts.config.voicemail {

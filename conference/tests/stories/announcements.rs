@@ -103,3 +103,33 @@ async fn what_nobody_could_hear_is_not_said_and_only_so_many_are() {
     assert_eq!(house.invite("bob", "sip:announcement-1-0000000000000000@conference.example.org").await, 404);
     house.stop().await;
 }
+
+/// RFC 3261 §12.1.1: the 183 makes an early dialog, in which requests are answered; phones that send keys by INFO confirm so too.
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_in_the_early_dialog_are_answered_and_keys_by_info_count() {
+    let house = House::start_with(Config::default()).await;
+    let uri = house.focus.announcement(Announcement::Confirm).unwrap();
+    for (kind, body, status) in [
+        ("application/dtmf-relay", "Signal=1\r\nDuration=160\r\n", 480),
+        ("application/dtmf", "1", 480),
+        ("application/dtmf-relay", "Signal=2\r\nDuration=160\r\n", 603),
+    ] {
+        let mut alice = house.silent_phone("alice").await;
+        let (sent, _) = alice.invite_early_with(&uri, &[]).await;
+        assert_eq!(alice.send("OPTIONS", &[]).await.status(), 200);
+        assert_eq!(alice.send("UPDATE", &[]).await.status(), 200);
+        let offer = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n";
+        let answer = alice.send_body("UPDATE", "application/sdp", offer).await;
+        assert!(answer.status() == 200 && String::from_utf8_lossy(answer.body()).contains("m=audio "));
+        let strange = alice.send_body("INFO", "text/plain", "1").await;
+        assert_eq!((strange.status(), strange.value(Name::Accept).is_some()), (415, true));
+        assert_eq!(alice.send_body("INFO", kind, body).await.status(), 200);
+        assert_eq!(sent.last().await.unwrap().status(), status, "{kind} {body}");
+        assert_eq!(alice.send("OPTIONS", &[]).await.status(), 481, "it is over");
+    }
+    let mut alice = house.silent_phone("alice").await;
+    let (sent, _) = alice.invite_early_with(&uri, &[]).await;
+    assert_eq!(alice.send("BYE", &[]).await.status(), 200);
+    assert_eq!(sent.last().await.unwrap().status(), 603);
+    house.stop().await;
+}

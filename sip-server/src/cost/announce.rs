@@ -83,7 +83,7 @@ impl Announced {
 pub(super) async fn say(asked: Asked<'_>, what: Announcement) -> bool {
     let Some(mut announced) = Announced::begin(asked, what).await else { return true };
     let is_patient = tokio::select! {
-        _ = announced.end(asked.handle) => return true,
+        end = announced.end(asked.handle) => return end != End::Declined,
         () = tokio::time::sleep(LONGEST) => true,
         () = asked.handle.cancelled() => false,
     };
