@@ -23,6 +23,7 @@ use crate::destination::{self, Found, Nowhere, Outside};
 use crate::facts;
 use crate::features::{Destination, chat, privacy, session_timer};
 use crate::gruu::Device;
+use crate::hang_up;
 use crate::in_dialog;
 use crate::location::Branch;
 use crate::numbers::sos;
@@ -138,6 +139,9 @@ async fn route(server: &Server, request: &mut Message, flow: &Flow) -> Result<De
         _ => {}
     }
     refuse_unknown_extensions(request)?;
+    if server.config.cost.has_limits() && hang_up::is_too_high(request) {
+        return Err(answer(request, 400, "CSeq Too High"));
+    }
     if let Some(refusal) = session_timer::refuse(request, server.config.session()) {
         return Err(Box::new(refusal));
     }

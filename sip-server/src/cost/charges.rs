@@ -21,7 +21,8 @@ struct Open {
     /// The call that is up, by its place among [`crate::records::Calls`].
     call: Option<Box<str>>,
     is_warned: bool,
-    is_ended: bool,
+    /// When it was told that it ends.
+    ended: Option<Instant>,
 }
 
 /// One charged call.
@@ -53,7 +54,7 @@ impl Charges {
             return Err(refusal);
         }
         let serial = calls.iter().map(|open| open.serial + 1).max().unwrap_or(0);
-        calls.push(Open { serial, rate, answered: None, call: None, is_warned: false, is_ended: false });
+        calls.push(Open { serial, rate, answered: None, call: None, is_warned: false, ended: None });
         Ok(Charge { charges: Arc::clone(self), account, serial })
     }
 }
@@ -73,7 +74,11 @@ impl Charges {
         now: Instant,
         ahead: Duration,
     ) -> Vec<Box<str>> {
-        self.first_time(account, left, now, ahead, |open| std::mem::replace(&mut open.is_ended, true))
+        self.first_time(account, left, now, ahead, |open| {
+            let was = open.ended.is_some();
+            open.ended.get_or_insert(now);
+            was
+        })
     }
 
     /// As [`Charges::beyond`], of those that are not ended.
@@ -85,7 +90,7 @@ impl Charges {
         ahead: Duration,
     ) -> Vec<Box<str>> {
         self.first_time(account, left, now, ahead, |open| {
-            std::mem::replace(&mut open.is_warned, true) || open.is_ended
+            std::mem::replace(&mut open.is_warned, true) || open.ended.is_some()
         })
     }
 
@@ -94,7 +99,7 @@ impl Charges {
         if let Some(mut calls) = self.0.get_mut(&account)
             && let Some(open) = calls.iter_mut().find(|open| open.call.as_deref() == Some(call))
         {
-            open.is_ended = false;
+            open.ended = None;
         }
     }
 
@@ -107,7 +112,8 @@ impl Charges {
         was: impl Fn(&mut Open) -> bool,
     ) -> Vec<Box<str>> {
         let Some(mut calls) = self.0.get_mut(&account) else { return Vec::new() };
-        let mut all: Money = calls.iter().map(|open| open.cost(now)).sum();
+        // What ends grows no more, and cuts nobody else off while its carrier is waited for.
+        let mut all: Money = calls.iter().map(|open| open.cost(open.ended.unwrap_or(now))).sum();
         let mut up: Vec<&mut Open> = calls.iter_mut().filter(|open| open.call.is_some()).collect();
         up.sort_by_key(|open| open.answered);
         let mut beyond = Vec::new();

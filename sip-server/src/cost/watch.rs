@@ -53,7 +53,6 @@ async fn look(server: &Arc<Server>, account: AccountId) {
     let now = Instant::now();
     for call in server.calls.charges.beyond(account, left, now, TICK) {
         let (server, jid, limit) = (Arc::clone(server), card.jid.clone(), limit.clone());
-        tracing::debug!(%account, "a call ends, since its caller's limit is reached");
         // A side that does not answer keeps no other call waiting.
         server.shutdown.clone().spawn(async move { end(&server, (account, &call), &jid, &limit).await });
     }
@@ -78,6 +77,7 @@ async fn end(server: &Server, (account, call): (AccountId, &str), jid: &BareJid,
         if !server.calls.cut_off(call, at).await {
             return;
         }
+        tracing::info!(%account, "a call was ended, since its caller's limit is reached");
         let ended = CallEvent::Ended {
             call_id: name.clone(),
             outcome: CallOutcome::Completed,

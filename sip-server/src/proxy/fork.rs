@@ -136,8 +136,8 @@ pub(crate) async fn forward(
         server.facts.push(&route.call, sent);
     }
     let call = server.calls.begin(&request, &mut route);
-    if request.is_in_dialog() && !server.calls.heard(&request) {
-        return handle.respond(Message::response(&request, 400, "CSeq Too High"));
+    if request.is_in_dialog() {
+        server.calls.heard(&request);
     }
     let is_call = request.method() == "INVITE" && !request.is_in_dialog();
     let late = route.callee.as_ref().filter(|_| is_call || bucket.is_waiting());

@@ -235,15 +235,13 @@ impl Calls {
     }
 
     /// What a side says in a dialog that may be ended from here.
-    /// False if it may not be said ([`Ends::heard`]).
-    pub(crate) fn heard(&self, request: &Message) -> bool {
+    pub(crate) fn heard(&self, request: &Message) {
         if self.is_watched.load(Ordering::Relaxed)
             && let Some(mut open) = self.key_of(request).and_then(|key| self.open.get_mut(&key))
             && let Some(ends) = &mut open.begun.ends
         {
-            return ends.heard(request);
+            ends.heard(request);
         }
-        true
     }
 
     /// What it takes to end a call whose caller's money is used up.

@@ -103,6 +103,10 @@ async fn a_call_with_a_price_of_its_own_lasts() {
 #[tokio::test]
 async fn a_call_whose_carrier_refuses_its_end_stays_in_the_books() {
     let (served, carrier, alice) = served_with(per_day("0.03"), Behind::default()).await;
+    // A call that leaves no number for its end does not begin.
+    let mut endless = call(&alice, BY_THE_SECOND);
+    endless.set(Name::CSeq, "2147483647 INVITE");
+    assert_eq!(alice.ask(endless, PASSWORD).await.status(), 400);
     let (sent, ok) = answered(&alice, &carrier, BY_THE_SECOND).await;
     alice.send(&alice.in_dialog("INFO", (1 << 31) - 1, &sent, &ok)).await;
     alice.expect("400").await;
