@@ -7,6 +7,7 @@
 mod address;
 mod announcement;
 mod availability;
+mod branches;
 mod conference;
 mod domains;
 mod fact;
@@ -29,6 +30,7 @@ mod voicemail;
 pub use address::{Address, AddressError, Aor, BareJid, RoomAddress, domain_in_xmpp_uri};
 pub use announcement::{Announcement, Announcements};
 pub use availability::{Availability, CalledBy, MayRing};
+pub use branches::Branches;
 pub use conference::{Audio, CallOutError, ConferenceDirectory, ConferenceSnapshot, Participant};
 pub use domains::Domains;
 pub use fact::{

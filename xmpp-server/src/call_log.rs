@@ -4,7 +4,8 @@
 //!       `<call xmlns='urn:cusax:call:0' id='…' outcome='answered|missed|declined|busy' seconds='133'/>`, the seconds for an
 //!       answered one. It is archived for both, shown to the callee's devices and copied to the caller's.
 //! State calls under way, bounded; a call that began when there were too many leaves no message.
-//! Errors none: a call whose facts were missed leaves no message, and its row in the records all the same.
+//! Errors none: a call whose facts were missed leaves no message, and its row in the records all the same. Of a call that a proxy
+//!       before us forked to several accounts each reads what became of the whole: facts do not say whose branch it was.
 //! An anonymous caller is named to nobody: the callee hears of the call from the domain. A caller whom the callee blocks
 //! leaves nothing with the callee. Not here: calls with numbers and rooms, which have no conversation of two.
 
@@ -12,7 +13,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use shared_model::{AccountId, CallEvent, CallOutcome, Correlation, Event, Fact};
+use shared_model::{AccountId, Branches, CallEvent, CallOutcome, Correlation, Event, Fact};
 use shared_runtime::bus::{Heard, Subscription};
 use xmpp_core::{Element, Jid, Kind, Stanza, ns};
 
@@ -32,7 +33,9 @@ pub(crate) async fn follow(server: Arc<Server>, mut facts: Subscription<Fact>) {
             None => return,
             Some(Heard::Fact(Fact { event: Event::Call(event), .. })) => {
                 if let Some((call, outcome)) = calls.take(event, Instant::now()) {
-                    write(&server, &call, outcome).await;
+                    for callee in call.branches.callees() {
+                        write(&server, &call, *callee, outcome).await;
+                    }
                 }
             }
             Some(Heard::Fact(_)) => {}
@@ -51,7 +54,7 @@ struct Calls(HashMap<String, Call>);
 struct Call {
     id: String,
     from: AccountId,
-    to: AccountId,
+    branches: Branches,
     is_anonymous: bool,
     answered: Option<Instant>,
 }
@@ -70,19 +73,28 @@ impl Calls {
     /// Takes an event; a call that it ends.
     fn take(&mut self, event: CallEvent, now: Instant) -> Option<(Call, Outcome)> {
         match event {
-            CallEvent::Attempted { call_id, from: Some(from), is_anonymous, to: Some(to), .. } => {
-                if self.0.len() < MOST_CALLS && from != to {
-                    let call = Call { id: call_id.clone(), from, to, is_anonymous, answered: None };
-                    self.0.entry(call_id).or_insert(call);
+            CallEvent::Attempted { call_id, from, is_anonymous, to, .. } => {
+                if let Some(call) = self.0.get_mut(&call_id) {
+                    call.branches.reach(to);
+                } else if let Some(from) = from
+                    && self.0.len() < MOST_CALLS
+                {
+                    let branches = Branches::new(Some(from), to);
+                    let call = Call { id: call_id.clone(), from, branches, is_anonymous, answered: None };
+                    self.0.insert(call_id, call);
                 }
                 None
             }
             CallEvent::Answered { call_id, .. } => {
                 let call = self.0.get_mut(&call_id)?;
+                call.branches.answer();
                 call.answered.get_or_insert(now);
                 None
             }
             CallEvent::Ended { call_id, outcome, .. } => {
+                if !self.0.get_mut(&call_id)?.branches.end(outcome) {
+                    return None;
+                }
                 let call = self.0.remove(&call_id)?;
                 let outcome = match (call.answered, outcome) {
                     (Some(answered), _) => Outcome::Answered(now.duration_since(answered).as_secs()),
@@ -92,7 +104,7 @@ impl Calls {
                 };
                 Some((call, outcome))
             }
-            CallEvent::Attempted { .. } | CallEvent::Ringing { .. } | CallEvent::ToldInChat { .. } => None,
+            CallEvent::Ringing { .. } | CallEvent::ToldInChat { .. } => None,
         }
     }
 }
@@ -118,9 +130,8 @@ impl Outcome {
     }
 }
 
-async fn write(server: &Server, call: &Call, outcome: Outcome) {
-    let (Some(caller), Some(callee)) = (jid_of(server, call.from).await, jid_of(server, call.to).await)
-    else {
+async fn write(server: &Server, call: &Call, to: AccountId, outcome: Outcome) {
+    let (Some(caller), Some(callee)) = (jid_of(server, call.from).await, jid_of(server, to).await) else {
         return;
     };
     let seconds = match outcome {
@@ -149,10 +160,10 @@ async fn write(server: &Server, call: &Call, outcome: Outcome) {
             route::route(server, say(&domain, &format!("{text}, from somebody who stays unknown"))).await;
         }
         keep(server, say(&caller, &text), &caller, None).await;
-        return tell(call.is_anonymous.then_some(call.to));
+        return tell(call.is_anonymous.then_some(to));
     }
     keep(server, say(&caller, &text), &caller, Some(&callee)).await;
-    tell(Some(call.to));
+    tell(Some(to));
 }
 
 /// Archives a message for the caller, and for the callee if they are to hear of it, and shows it to both.
@@ -189,13 +200,13 @@ mod tests {
 
     use super::*;
 
-    fn attempted(id: &str) -> CallEvent {
+    fn attempted(id: &str, to: u128) -> CallEvent {
         CallEvent::Attempted {
             call_id: id.to_owned(),
             from: Some(AccountId(1)),
             from_uri: String::new(),
             is_anonymous: false,
-            to: Some(AccountId(2)),
+            to: Some(AccountId(to)),
             to_uri: "sip:bob@x".to_owned(),
         }
     }
@@ -204,7 +215,7 @@ mod tests {
     fn a_call_ends_once_and_says_how() {
         let (mut calls, now) = (Calls::default(), Instant::now());
         let mut ended = |id: &str, answer: bool, outcome| {
-            assert_eq!(calls.take(attempted(id), now), None);
+            assert_eq!(calls.take(attempted(id, 2), now), None);
             if answer {
                 calls.take(CallEvent::Answered { call_id: id.to_owned(), has_video: false }, now);
             }
@@ -226,5 +237,23 @@ mod tests {
             ),
             None
         );
+    }
+
+    /// RFC 3261 §16.6, §8.2.2.2: a proxy before us may fork one INVITE to two of ours.
+    #[test]
+    fn a_forked_call_ends_with_its_last_branch() {
+        let (mut calls, now) = (Calls::default(), Instant::now());
+        let ended = |outcome| CallEvent::Ended { call_id: "1".to_owned(), outcome, reason: None };
+        for to in [2, 3] {
+            calls.take(attempted("1", to), now);
+        }
+        assert_eq!(calls.take(ended(CallOutcome::Refused(486)), now), None, "the other one rings");
+        calls.take(CallEvent::Answered { call_id: "1".to_owned(), has_video: false }, now);
+        assert_eq!(calls.take(ended(CallOutcome::Cancelled), now), None, "it is answered");
+        let (call, outcome) =
+            calls.take(ended(CallOutcome::Completed), now + Duration::from_secs(5)).unwrap();
+        assert_eq!(outcome, Outcome::Answered(5));
+        assert_eq!(call.branches.callees(), [AccountId(2), AccountId(3)]);
+        assert!(calls.0.is_empty());
     }
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use dashmap::DashMap;
 use serde::{Deserialize, Serialize};
-use shared_model::{AccountId, CallEvent, Event, Fact, Spec};
+use shared_model::{AccountId, Branches, CallEvent, Event, Fact, Spec};
 use shared_runtime::bus::{Heard, Subscription};
 use shared_store::{Expected, Record, RecordChange, StoreError};
 use xmpp_core::payload::form::{Field, Form};
@@ -108,7 +108,7 @@ pub(crate) async fn follow(server: Arc<Server>, mut facts: Subscription<Fact>) {
 /// Calls under way, and who is in an answered one.
 #[derive(Default)]
 struct Calls {
-    attempted: HashMap<String, Vec<AccountId>>,
+    attempted: HashMap<String, Branches>,
     on: HashMap<AccountId, HashSet<String>>,
 }
 
@@ -130,26 +130,31 @@ impl Calls {
     fn take(&mut self, event: CallEvent) -> Option<Change> {
         match event {
             CallEvent::Attempted { call_id, from, to, .. } => {
-                if self.attempted.len() < MOST_CALLS {
-                    let parties = from.into_iter().chain(to).collect();
-                    self.attempted.entry(call_id).or_insert(parties);
+                if let Some(call) = self.attempted.get_mut(&call_id) {
+                    call.reach(to);
+                } else if self.attempted.len() < MOST_CALLS {
+                    self.attempted.insert(call_id, Branches::new(from, to));
                 }
                 None
             }
             CallEvent::Answered { call_id, has_video } => {
-                let parties = self.attempted.get(&call_id)?;
+                let call = self.attempted.get_mut(&call_id)?;
+                call.answer();
                 let mut began = Vec::new();
-                for account in parties {
-                    let calls = self.on.entry(*account).or_default();
+                for account in call.sides() {
+                    let calls = self.on.entry(account).or_default();
                     let is_first = calls.is_empty();
                     if calls.insert(call_id.clone()) && is_first {
-                        began.push(*account);
+                        began.push(account);
                     }
                 }
                 Some(Change::Began(began, if has_video { How::Pictures } else { How::Voice }))
             }
-            CallEvent::Ended { call_id, .. } => {
-                let parties = self.attempted.remove(&call_id)?;
+            CallEvent::Ended { call_id, outcome, .. } => {
+                if !self.attempted.get_mut(&call_id)?.end(outcome) {
+                    return None;
+                }
+                let call = self.attempted.remove(&call_id)?;
                 let over = |account: &AccountId| {
                     let Some(calls) = self.on.get_mut(account) else { return false };
                     calls.remove(&call_id);
@@ -159,7 +164,7 @@ impl Calls {
                     }
                     is_over
                 };
-                Some(Change::Ended(parties.into_iter().filter(over).collect()))
+                Some(Change::Ended(call.sides().filter(over).collect()))
             }
             CallEvent::Ringing { .. } | CallEvent::ToldInChat { .. } => None,
         }
@@ -335,6 +340,30 @@ mod tests {
         assert_eq!(calls.take(ended("2")), Some(Change::Ended(vec![bob])));
         calls.take(attempted("3", Some(alice), None));
         assert_eq!(calls.take(ended("3")), Some(Change::Ended(vec![])), "it was never answered");
+        assert!(calls.on.is_empty() && calls.attempted.is_empty());
+    }
+
+    /// RFC 3261 §16.6, §8.2.2.2: a proxy before us may fork one INVITE to two of ours.
+    #[test]
+    fn a_branch_that_is_refused_takes_no_call_from_the_other() {
+        let mut calls = Calls::default();
+        let (alice, bob, carol) = (AccountId(1), AccountId(2), AccountId(3));
+        for to in [bob, carol] {
+            calls.take(CallEvent::Attempted {
+                call_id: "1".to_owned(),
+                from: Some(alice),
+                from_uri: String::new(),
+                is_anonymous: false,
+                to: Some(to),
+                to_uri: String::new(),
+            });
+        }
+        let ended = |outcome| CallEvent::Ended { call_id: "1".to_owned(), outcome, reason: None };
+        assert_eq!(calls.take(ended(CallOutcome::Refused(486))), None);
+        let answered = CallEvent::Answered { call_id: "1".to_owned(), has_video: false };
+        let all = vec![alice, bob, carol];
+        assert_eq!(calls.take(answered), Some(Change::Began(all.clone(), How::Voice)));
+        assert_eq!(calls.take(ended(CallOutcome::Completed)), Some(Change::Ended(all)));
         assert!(calls.on.is_empty() && calls.attempted.is_empty());
     }
 

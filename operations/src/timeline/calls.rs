@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use shared_model::{AccountId, CallOutcome};
+use shared_model::{Branches, CallOutcome};
 
 /// Calls by their Call-ID.
 #[derive(Default)]
@@ -15,39 +15,24 @@ pub(super) struct Calls {
     next: u64,
 }
 
-/// The two sides of a call, as far as they are accounts of ours.
+/// A call under way.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Call {
-    pub(super) from: Option<AccountId>,
-    /// More than one if somebody before us forked it to several of ours.
-    pub(super) to: Vec<AccountId>,
-    /// INVITEs of it that nobody answered yet.
-    pub(super) open: u32,
+    /// Its sides that are accounts of ours.
+    pub(super) branches: Branches,
     /// The side that is not, as entries are found by it.
     pub(super) stranger: Option<String>,
     pub(super) has_rung: bool,
-    pub(super) is_answered: bool,
 }
 
 impl Call {
-    /// Both sides; one who calls themself once.
-    pub(super) fn sides(&self) -> impl Iterator<Item = AccountId> {
-        self.from.into_iter().chain(self.to.iter().copied().filter(|to| Some(*to) != self.from))
-    }
-
-    /// Another INVITE of it goes to somebody. Whether they are a side that was not known.
-    pub(super) fn reaches(&mut self, to: Option<AccountId>) -> bool {
-        self.open += 1;
-        let new = to.filter(|to| self.to.len() < MOST_CALLED && self.sides().all(|side| side != *to));
-        self.to.extend(new);
-        new.is_some()
-    }
-
     /// How it ended, in words.
     pub(super) fn ending(&self, outcome: CallOutcome) -> (&'static str, String) {
         let rung = if self.has_rung { "after it rang" } else { "before it rang" };
         match outcome {
-            CallOutcome::Completed if self.is_answered => ("call_ended", "it is over: hung up".to_owned()),
+            CallOutcome::Completed if self.branches.is_answered() => {
+                ("call_ended", "it is over: hung up".to_owned())
+            }
             CallOutcome::Completed => ("call_ended", "it is over".to_owned()),
             CallOutcome::Cancelled => ("call_cancelled", format!("the caller gave up {rung} (487)")),
             CallOutcome::NoAnswer => ("call_missed", format!("nobody answered, {rung} (408)")),
@@ -96,8 +81,6 @@ impl Calls {
 
 /// Calls under way that are followed.
 const MOST: usize = 50_000;
-/// Callees of one call.
-const MOST_CALLED: usize = 16;
 
 #[cfg(test)]
 mod tests {

@@ -11,7 +11,7 @@
 use std::time::Instant;
 
 use shared_model::{
-    AccountEvent, AccountId, Audio, BareJid, BindingChange, BindingEvent, CallEvent, CallOutcome,
+    AccountEvent, AccountId, Audio, BareJid, BindingChange, BindingEvent, Branches, CallEvent,
     ConferenceEvent, Correlation, Event, Fact, HalvesEvent, LeaveReason, LoginEvent, MailboxEvent,
     MediaEvent, Participant, Protocol, ProvisioningEvent, PushEvent, RoomEvent, SessionEvent, UnboundWhy,
 };
@@ -136,16 +136,15 @@ impl Words {
                 };
                 // An INVITE that is known comes again, spirals, or was forked by somebody before us.
                 let (is_known, is_news) = match self.calls.get(&call_id) {
-                    Some(known) => (true, known.reaches(to)),
+                    Some(known) => (true, known.branches.reach(to)),
                     None => (false, from.is_some() || to.is_some()),
                 };
                 if !is_news {
                     return Vec::new();
                 }
                 if !is_known {
-                    let mut call = Call { from, stranger: stranger.clone(), ..Call::default() };
-                    call.reaches(to);
-                    self.calls.begin(&call_id, call);
+                    let (branches, stranger) = (Branches::new(from, to), stranger.clone());
+                    self.calls.begin(&call_id, Call { branches, stranger, has_rung: false });
                 }
                 let as_whom = if is_anonymous { ", anonymously" } else { "" };
                 let caller = from.filter(|_| !is_known);
@@ -172,20 +171,15 @@ impl Words {
             }
             CallEvent::Answered { call_id, has_video } => {
                 let Some(call) = self.calls.get(&call_id) else { return Vec::new() };
-                call.open = call.open.saturating_sub(1);
-                if std::mem::replace(&mut call.is_answered, true) {
+                if !call.branches.answer() {
                     return Vec::new();
                 }
                 let text = if has_video { "it is answered, with pictures" } else { "it is answered" };
                 both(call, || sip(at, "call_answered", text, &call_id))
             }
             CallEvent::Ended { call_id, outcome, reason } => {
-                if let Some(call) = self.calls.get(&call_id).filter(|_| outcome != CallOutcome::Completed) {
-                    // Another INVITE of it may be answered yet, or was.
-                    call.open = call.open.saturating_sub(1);
-                    if call.open > 0 || call.is_answered {
-                        return Vec::new();
-                    }
+                if self.calls.get(&call_id).is_some_and(|call| !call.branches.end(outcome)) {
+                    return Vec::new();
                 }
                 let Some(call) = self.calls.end(&call_id) else { return Vec::new() };
                 let (event, text) = call.ending(outcome);
@@ -193,8 +187,8 @@ impl Words {
                 both(&call, || sip(at, event, format!("{text}{said}"), &call_id))
             }
             CallEvent::ToldInChat { call_id, caller, callee, text } => {
-                let to = callee.into_iter().collect();
-                let call = Call { from: Some(caller), to, ..Call::default() };
+                let branches = Branches::new(Some(caller), callee);
+                let call = Call { branches, ..Call::default() };
                 both(&call, || {
                     What::new(at, Protocol::Xmpp, "call_told", format!("the chat says: {text}"))
                         .of_call(&call_id)
@@ -206,7 +200,7 @@ impl Words {
 
 fn both(call: &Call, what: impl Fn() -> What) -> Vec<Draft> {
     let what = || What { stranger: call.stranger.clone(), ..what() };
-    call.sides().map(|account| Draft::of(account, what())).collect()
+    call.branches.sides().map(|account| Draft::of(account, what())).collect()
 }
 
 fn sip(at: Correlation, event: &'static str, text: impl Into<String>, call_id: &str) -> What {
@@ -454,6 +448,8 @@ pub(super) const LOGIN_FAILED: &str = "login_failed";
 
 #[cfg(test)]
 mod tests {
+    use shared_model::CallOutcome;
+
     use super::*;
 
     fn said(words: &mut Words, event: impl Into<Event>) -> Vec<(String, String)> {
