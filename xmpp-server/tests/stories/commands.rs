@@ -299,11 +299,14 @@ async fn administrators_restart_the_service_if_it_would_start() {
     let mut alice = admin(&served).await;
     let none = alice.ask("set", DOMAIN, &execute("restart")).await;
     assert!(none.contains("item-not-found"), "nobody would start it: {none}");
-    let faults = Arc::new(std::sync::Mutex::new(vec!["`domain`: `x y` is not a domain".to_owned()]));
+    let fault =
+        "not TOML: TOML parse error at line 7, column 12\n  |\n7 | password = hunter2\n  |            ^";
+    let faults = Arc::new(std::sync::Mutex::new(vec![fault.to_owned()]));
     let still = Arc::clone(&faults);
     served.server.attach_restart(move || still.lock().unwrap().pop().map_or(Ok(()), Err));
     let not = run(&mut alice, "restart", &[("delay", "0")]).await;
-    assert!(not.contains("type='error'") && not.contains("is not a domain"), "{not}");
+    assert!(not.contains("type='error'") && not.contains("at line 7, column 12"), "{not}");
+    assert!(!not.contains("hunter2"), "a line of the file: {not}");
     assert!(!served.shutdown.is_begun());
     assert!(run(&mut alice, "restart", &[("delay", "0")]).await.contains("restarts in 0 s"));
     served.shutdown.ended().await;

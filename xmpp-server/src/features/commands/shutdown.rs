@@ -4,7 +4,8 @@
 //! In    a delay in seconds, and what is said to all who are online before it.
 //! Out   a note; the service stops after the delay, as it does when the operator stops it, and starts anew if that was asked for.
 //! State none: of several commands the first that is due counts.
-//! Errors a restart for which the configuration is not well formed any more is none, and the note says what is wrong.
+//! Errors a restart for which the configuration is not well formed any more is none, and the note says what is wrong: its first line, for
+//!        those after it are the file's, which may be a secret's.
 
 use std::time::Duration;
 
@@ -52,7 +53,10 @@ fn run<'a>(server: &'a Server, then: Then, form: &'a Form) -> Pending<'a, Result
         let delay = form.value("delay").unwrap_or("60").trim().parse::<u64>();
         let delay = delay.ok().filter(|delay| *delay <= LONGEST).ok_or_else(|| bad("bad-payload"))?;
         if let (Then::StartAnew, Some(may_start)) = (then, server.may_start.get()) {
-            may_start().map_err(|why| Stop::Fail(format!("it would not start again: {why}")))?;
+            may_start().map_err(|why| {
+                let why = why.lines().next().unwrap_or_default();
+                Stop::Fail(format!("it would not start again: {why}"))
+            })?;
         }
         if !form.values("announcement").concat().trim().is_empty() {
             announce::say(server, form).await;
