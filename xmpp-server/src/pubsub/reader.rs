@@ -46,18 +46,7 @@ pub(super) async fn items(server: &Server, host: &Host, request: &Request, asked
     if is_newest {
         wanted.reverse();
     }
-    let (mut shown, mut bytes, mut is_cut) = (Vec::new(), 0, false);
-    for wanted in wanted {
-        let Some(item) = store::item(&*server.store.records, host.key(), name, &wanted.id).await? else {
-            continue;
-        };
-        bytes += item.to_string().len();
-        is_cut = bytes > most_bytes(server, &request.from) && !shown.is_empty();
-        if is_cut {
-            break;
-        }
-        shown.push((wanted, item));
-    }
+    let (mut shown, is_cut) = read(server, host, name, wanted, most_bytes(server, &request.from)).await?;
     if is_newest {
         shown.reverse();
     }
@@ -67,6 +56,28 @@ pub(super) async fn items(server: &Server, host: &Host, request: &Request, asked
     let out = Element::new("items", ns::PUBSUB).with("node", name);
     let out = shown.into_iter().fold(out, |out, (_, item)| out.child(item));
     Ok(Element::new("pubsub", ns::PUBSUB).child(out).children_from(set).into())
+}
+
+/// Those of the items that are there, until they are more than so many bytes, but one at least; and whether some were left out.
+async fn read<'a>(
+    server: &Server,
+    host: &Host,
+    node: &str,
+    wanted: Vec<&'a ItemRef>,
+    most: usize,
+) -> Result<(Vec<(&'a ItemRef, Element)>, bool), StanzaError> {
+    let (mut shown, mut bytes) = (Vec::new(), 0);
+    for wanted in wanted {
+        let Some(item) = store::item(&*server.store.records, host.key(), node, &wanted.id).await? else {
+            continue;
+        };
+        bytes += item.to_string().len();
+        if bytes > most && !shown.is_empty() {
+            return Ok((shown, true));
+        }
+        shown.push((wanted, item));
+    }
+    Ok((shown, false))
 }
 
 /// Bytes of an answer: what we bear ourselves for another server, which may end the stream of all its users for more (XEP-0478), and what
