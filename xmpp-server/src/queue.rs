@@ -88,7 +88,7 @@ impl<T: Weighs> Sender<T> {
             Err(Unsent::Full(thing)) => thing,
         };
         loop {
-            if !self.has_room().await {
+            if !self.has_room(usize::MAX).await {
                 return Err(rest);
             }
             match self.try_send(rest) {
@@ -97,11 +97,6 @@ impl<T: Weighs> Sender<T> {
                 Err(Unsent::Full(thing)) => rest = thing,
             }
         }
-    }
-
-    /// Waits until there is room; false when nobody reads any more.
-    pub(crate) async fn has_room(&self) -> bool {
-        self.has_less_than(self.0.bytes).await
     }
 
     /// Whether nothing waits.
@@ -116,7 +111,8 @@ impl<T: Weighs> Sender<T> {
     }
 
     /// Waits until there is room and fewer bytes than these wait; false when nobody reads any more.
-    pub(crate) async fn has_less_than(&self, bytes: usize) -> bool {
+    pub(crate) async fn has_room(&self, bytes: usize) -> bool {
+        let bytes = bytes.min(self.0.bytes);
         loop {
             // In a box: seldom waited for, and part of what waits for it.
             let mut rings = Box::pin(self.0.room.notified());
@@ -287,13 +283,13 @@ mod tests {
         sender.try_send("678").unwrap();
         assert!(matches!(sender.try_send("9"), Err(Unsent::Full("9"))));
         assert!(sender.has(8) && !sender.has(9));
-        assert!(timeout(Duration::from_millis(20), sender.has_less_than(4)).await.is_err());
+        assert!(timeout(Duration::from_millis(20), sender.has_room(4)).await.is_err());
         assert_eq!(receiver.try_recv(), Some("12345"));
-        assert!(sender.has_less_than(4).await && !sender.has(4));
+        assert!(sender.has_room(4).await && !sender.has(4));
         sender.try_send("what is larger goes, where there is room for a byte").unwrap();
         let mut got = Vec::new();
         assert_eq!(receiver.recv_many(&mut got, 9).await, 2);
-        assert!(sender.has_less_than(1).await);
+        assert!(sender.has_room(1).await);
         let (sender, mut receiver) = bounded(99, usize::MAX);
         for _ in 0..3 {
             sender.try_send(piece.as_str()).unwrap();
@@ -324,7 +320,7 @@ mod tests {
         assert!(matches!(sender.try_send(2), Err(Unsent::Full(2))));
         let other = sender.clone();
         let waiting = tokio::spawn(async move { other.send(3).await });
-        assert!(timeout(Duration::from_millis(20), sender.has_room()).await.is_err());
+        assert!(timeout(Duration::from_millis(20), sender.has_room(usize::MAX)).await.is_err());
         assert_eq!(receiver.recv().await, Some(1));
         waiting.await.unwrap().unwrap();
         let other = sender.clone();
@@ -332,7 +328,7 @@ mod tests {
         tokio::task::yield_now().await;
         receiver.close();
         assert_eq!(waiting.await.unwrap(), Err(4));
-        assert!(!sender.has_room().await);
+        assert!(!sender.has_room(usize::MAX).await);
         assert!(matches!(sender.try_send(5), Err(Unsent::Closed(5))));
         assert_eq!((receiver.recv().await, receiver.recv().await), (Some(3), None));
     }

@@ -172,7 +172,7 @@ impl<'a> Client<'a> {
             let ((bytes, stanzas), outbox) = (&mut self.rates, &self.outbox);
             let reading = async {
                 stanzas.ready().await;
-                outbox.has_less_than(MOST_UNREAD).await;
+                outbox.has_room(MOST_UNREAD).await;
                 match is_held {
                     true => Ok(None),
                     false => bytes.read(io, says_much, |read| framer.push(read)).await.map(Some),

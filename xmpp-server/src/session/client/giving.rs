@@ -99,7 +99,7 @@ fn has_more(server: &Server, session: &Session) {
 /// Waits until the outbox takes something more; false if the session ends before.
 async fn has_room(session: &Session) -> bool {
     tokio::select! {
-        has_room = session.outbox.has_room() => has_room,
+        has_room = session.outbox.has_room(usize::MAX) => has_room,
         () = session.door.to_end() => false,
     }
 }
