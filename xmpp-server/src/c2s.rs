@@ -78,9 +78,7 @@ pub(crate) async fn serve(
             let session = session::run(Arc::clone(&server), login).instrument(span);
             server.shutdown.spawn(session);
         }
-        Some(Proven::Back(session, takeover)) => {
-            let _ = session.take_over(takeover); // it may end at this moment, and the client logs in anew
-        }
+        Some(Proven::Back(session, takeover)) => session.take_over(takeover),
         None => {}
     }
 }

@@ -4,14 +4,15 @@
 //! In    whoever ends sessions, the connection's writer, and other connections. Out the session's task, which is woken once.
 //! State what was said and not heard. All three are asked about together between two elements: while nothing was said, that is one
 //!       look at one word.
-//! Errors a connection that comes while another one waits to take the session is given back.
+//! Errors a connection that does not get the session is told: a newer one waits, or the session is over.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
-use xmpp_core::stream::StreamError;
+use xmpp_core::stream::{StreamCondition, StreamError};
 
+use super::connection::refuse;
 use super::outlet::Broken;
 use super::resume::Takeover;
 
@@ -70,14 +71,18 @@ impl Door {
         self.until(|said| said.end.as_ref().map(drop)).await;
     }
 
-    /// Brings another connection; it is given back if the session is over, or one waits already.
-    pub(crate) fn take_over(&self, takeover: Box<Takeover>) -> Result<(), Box<Takeover>> {
-        let mut given_back = None;
-        self.say(|said| match said.is_over || said.takeover.is_some() {
-            true => given_back = Some(takeover),
-            false => said.takeover = Some(takeover),
+    /// Brings another connection. Of two that wait the newer is the one that lives (§5: an old stream ends for a new one).
+    pub(crate) fn take_over(&self, takeover: Box<Takeover>) {
+        let mut refused = None;
+        self.say(|said| {
+            refused = match said.is_over {
+                true => Some((takeover, StreamCondition::Reset)),
+                false => said.takeover.replace(takeover).map(|older| (older, StreamCondition::Conflict)),
+            }
         });
-        given_back.map_or(Ok(()), Err)
+        if let Some((takeover, why)) = refused {
+            refuse(takeover.transport, why.into());
+        }
     }
 
     /// The connection is of no more use.
@@ -132,7 +137,9 @@ impl Door {
         said.is_over = true;
         let takeover = said.takeover.take();
         drop(said);
-        drop(takeover); // its socket closes, and not under the lock
+        if let Some(takeover) = takeover {
+            refuse(takeover.transport, StreamCondition::Reset.into());
+        }
     }
 
     fn first(said: &mut Said) -> Option<Call> {

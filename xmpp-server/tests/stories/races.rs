@@ -1,6 +1,7 @@
 //! Many at once: nobody is lost, nobody is doubled.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -292,4 +293,29 @@ async fn of_two_who_make_a_room_at_once_one_owns_it() {
         let owners = [&one, &other].iter().filter(|p| p.contains("code='201'")).count();
         assert_eq!(owners, 1, "{one}\n{other}");
     }
+}
+
+#[tokio::test]
+async fn of_two_connections_that_take_a_session_the_newer_has_it() {
+    let before = serve().await;
+    let (store, fault) = failing_records(&before.store);
+    let served = Arc::new(serve_over(&before, Config::default(), store).await);
+    let mut alice = Client::online(&served, "alice", "a").await;
+    let id = alice.manage().await;
+    tokio::time::sleep(Duration::from_millis(1_500)).await; // what was read a moment ago is known
+    fault.slow(1, Duration::from_secs(2));
+    // While the session is at this, nobody takes it.
+    alice.send("<iq type='get' id='slow'><query xmlns='jabber:iq:roster'/></iq>").await;
+    let come = || {
+        let (served, id) = (Arc::clone(&served), id.clone());
+        tokio::spawn(async move { Client::resume(&served, "alice", &id, 0).await })
+    };
+    let older = come();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let newer = come();
+    let (_newer, resumed) = newer.await.unwrap();
+    assert!(resumed.starts_with("<resumed"), "{resumed:?}");
+    let (_older, refused) = older.await.unwrap();
+    assert!(refused.contains("<conflict"), "{refused:?}");
+    alice.expect_stream_error("conflict").await;
 }
