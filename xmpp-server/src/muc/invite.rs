@@ -71,6 +71,7 @@ impl Room {
             let to = invite.attribute("to").ok_or(ErrorKind::BadRequest)?;
             let to: Jid = to.parse().map_err(|_| ErrorKind::JidMalformed)?;
             if self.config.members_only && self.affiliation(&to) == Affiliation::None {
+                self.may_be_member(&to)?;
                 self.set_affiliation(&to.to_bare(), Affiliation::Member, None, None, out);
             }
             self.invited.put(from, &to);

@@ -322,6 +322,9 @@ impl Rooms {
             }
             self.tasks.remove_if(local, |_, task| task.is_closed());
         }
+        if let Command::Stanza(stanza) = &command {
+            refuse(server, stanza, &not_now());
+        }
     }
 }
 

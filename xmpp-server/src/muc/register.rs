@@ -1,7 +1,7 @@
 //! Registration — XEP-0045 1.35.5, sections 7.10 (register), 7.12 (reserved nick), 9.9 (who decides), 16.5.1.
 //!
 //! In    `jabber:iq:register`; `disco#info` for the node `x-roomuser-item`; forms of admins who decide.
-//! Out   membership and a reserved nick, or what is reserved. In a members-only room admins are asked: those inside, or if
+//! Out   membership and a reserved nick, or what is reserved. In a members-only or moderated room admins are asked: those inside, or if
 //!       there are none, those outside.
 //! State reserved nicks and requests, kept with the room. Nobody else enters under a reserved nick (§7.2.8).
 //! Errors `not-allowed` in a members-only room that is not shown, `conflict` for a nick of another's, `jid-malformed` for
@@ -12,6 +12,7 @@ use xmpp_core::payload::disco::Info;
 use xmpp_core::payload::form::{Field, Form};
 use xmpp_core::{Element, ErrorKind, Jid, Kind, Stanza, StanzaError, ns};
 
+use super::admin::MOST_AFFILIATIONS;
 use super::room::{Effects, Room};
 
 impl Room {
@@ -62,8 +63,12 @@ impl Room {
         let is_ours = form.type_ == "submit" && form.value("FORM_TYPE") == Some(REGISTRATION);
         let nick = form.value("muc#register_roomnick").filter(|nick| is_ours && !nick.trim().is_empty());
         let nick = self.free_nick(from, nick.ok_or(ErrorKind::BadRequest)?)?;
-        if self.config.members_only && self.affiliation(from) == Affiliation::None {
-            return self.request_membership(from, nick, out);
+        if self.affiliation(from) == Affiliation::None {
+            self.may_be_member(from)?;
+            // Who becomes a member of a moderated room has voice in it (§5.1.2), which is not theirs to take.
+            if self.config.members_only || self.config.moderated {
+                return self.request_membership(from, nick, out);
+            }
         }
         self.admit_member(&from.to_bare(), nick, None, out);
         Ok(())
@@ -164,6 +169,17 @@ impl Room {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether somebody who is nothing yet may become a member: no domain may, and there is a bound.
+    pub(super) fn may_be_member(&self, jid: &Jid) -> Result<(), StanzaError> {
+        if jid.local().is_none() {
+            return Err(ErrorKind::JidMalformed.into());
+        }
+        if self.affiliations.len() >= MOST_AFFILIATIONS {
+            return Err(ErrorKind::ResourceConstraint.into());
+        }
+        Ok(())
     }
 
     /// Whether a nick is nobody's, or theirs.

@@ -298,7 +298,9 @@ impl Room {
     pub(crate) fn affiliation(&self, jid: &Jid) -> Affiliation {
         let known = self.affiliations.get(jid.bare_str()).copied();
         // §9.2: the address itself goes before its domain, which can but be banned.
-        known.or_else(|| self.affiliations.get(jid.domain()).copied()).unwrap_or(Affiliation::None)
+        let domain =
+            || self.affiliations.get(jid.domain()).filter(|theirs| **theirs == Affiliation::Outcast).copied();
+        known.or_else(domain).unwrap_or(Affiliation::None)
     }
 
     /// The role that an affiliation enters with (§5.1.2, table).

@@ -359,8 +359,9 @@ async fn persist(server: &Server, room: &mut Room, effects: &Effects) -> Result<
         if let Some(tombstone) = &effects.tombstone {
             changes.push(RecordChange::put(tombstone::COLLECTION, local, &tombstone.to_bytes()));
         }
-        records.commit(domain, &changes).await?;
+        // Its messages go first: a room that is half forgotten is still there, and its owner's to destroy.
         archive.remove_owner(room.address.as_str()).await?;
+        records.commit(domain, &changes).await?;
         return Ok(());
     }
     if effects.forget && !room.config.persistent {

@@ -303,7 +303,7 @@ async fn of_two_connections_that_take_a_session_the_newer_has_it() {
     let mut alice = Client::online(&served, "alice", "a").await;
     let id = alice.manage().await;
     tokio::time::sleep(Duration::from_millis(1_500)).await; // what was read a moment ago is known
-    fault.slow(1, Duration::from_secs(2));
+    fault.slow(1, Duration::from_secs(4));
     // While the session is at this, nobody takes it.
     alice.send("<iq type='get' id='slow'><query xmlns='jabber:iq:roster'/></iq>").await;
     let come = || {

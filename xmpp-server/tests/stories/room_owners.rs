@@ -262,3 +262,27 @@ async fn owners_give_hats_and_everybody_sees_them() {
     let unassign = hats("unassign", &[("jid", "bob@example.org"), ("uri", uri)]);
     assert!(owner.ask("set", ROOM, &unassign).await.contains("item-not-found"));
 }
+
+#[tokio::test]
+async fn nobody_lets_a_domain_in_and_nobody_takes_voice() {
+    let served = serve().await;
+    let (mut alice, _bob) = room(&served).await;
+    let mut carol = Client::online(&served, "carol", "c").await;
+    let register = "<query xmlns='jabber:iq:register'><x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'>\
+         <value>http://jabber.org/protocol/muc#register</value></field><field var='muc#register_roomnick'><value>Carol</value>\
+         </field></x></query>";
+    let kind = |moderated, members| configure(&[("moderatedroom", moderated), ("membersonly", members)]);
+    // XEP-0045 §5.1.2: a member of a moderated room has voice; who is nobody there asks for it.
+    assert!(alice.ask("set", ROOM, &kind("1", "0")).await.contains("result"));
+    assert!(carol.ask("set", ROOM, register).await.contains("result"));
+    alice.expect(&["muc#register_allow", "carol@example.org"]).await;
+    assert!(carol.enter(ROOM, "Carol").await.contains("role='visitor'"));
+    carol.send(&format!("<presence type='unavailable' to='{ROOM}/Carol'/>")).await;
+    // §9.3: members are people.
+    assert!(alice.ask("set", ROOM, &kind("0", "1")).await.contains("result"));
+    let invite = "<x xmlns='http://jabber.org/protocol/muc#user'><invite to='example.org'/></x>";
+    alice.send(&format!("<message to='{ROOM}' id='i'>{invite}</message>")).await;
+    alice.expect(&["<message", "type='error'", "<jid-malformed"]).await;
+    carol.knock("Carol").await;
+    carol.expect(&["<presence", "type='error'", "<registration-required"]).await;
+}
