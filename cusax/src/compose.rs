@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -205,13 +206,15 @@ async fn tell_unserved(auth: Auth, domains: Domains, shutdown: Shutdown) {
     }
 }
 
-/// Whether the store takes what it is given: one that can only be read does no new work.
+/// Whether the store takes what it is given: one that can only be read does no new work, nor one on a full disk, which has room for
+/// a row in the place of the one before and for no group of rows.
 fn footing(store: &Store) -> http::Footing {
-    let records = Arc::clone(&store.records);
+    const AS_MUCH_AS_A_GROUP: usize = 64 * 1024;
+    let (records, asked) = (Arc::clone(&store.records), Arc::new(AtomicU8::new(0)));
     Arc::new(move || {
-        let records = Arc::clone(&records);
+        let (records, turn) = (Arc::clone(&records), asked.fetch_add(1, Ordering::Relaxed));
         Box::pin(async move {
-            let written = RecordChange::put("readiness", "now", b"");
+            let written = RecordChange::put("readiness", "now", &[turn; AS_MUCH_AS_A_GROUP]);
             records.commit("readiness", &[written]).await.is_ok()
         })
     })
@@ -436,9 +439,12 @@ fn provisioning_router(
     })
 }
 
-/// What links to files begin with where nothing else is configured.
+/// What links to files begin with where nothing else is configured for them: what all links begin with, or else the listener.
 fn https_base(config: &Config, port: Option<u16>) -> String {
-    format!("https://{}:{}", config.host(), port.unwrap_or(443))
+    match &config.http.public_url {
+        Some(url) => url.trim_end_matches('/').to_owned(),
+        None => format!("https://{}:{}", config.host(), port.unwrap_or(443)),
+    }
 }
 
 fn port_of(bound: &[(&'static str, SocketAddr)], name: &str) -> Option<u16> {
