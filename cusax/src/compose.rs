@@ -1,8 +1,8 @@
 //! Joins the services: each gets the handles that it uses, and no service knows another.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -179,7 +179,7 @@ pub(crate) async fn start(config: &Config, parts: &[Part], shutdown: &Shutdown) 
         bound.push(("operations.listen", listener.local_addr()?));
         http::serve_plain(
             listener,
-            http::operations(ground.registry.clone(), footing(&ground.store), shutdown),
+            http::operations(ground.registry.clone(), footing(&ground.store, &config.data_dir), shutdown),
             shutdown,
         );
     }
@@ -206,16 +206,15 @@ async fn tell_unserved(auth: Auth, domains: Domains, shutdown: Shutdown) {
     }
 }
 
-/// Whether the store takes what it is given: one that can only be read does no new work, nor one on a full disk, which has room for
-/// a row in the place of the one before and for no group of rows.
-fn footing(store: &Store) -> http::Footing {
-    const AS_MUCH_AS_A_GROUP: usize = 64 * 1024;
-    let (records, asked) = (Arc::clone(&store.records), Arc::new(AtomicU8::new(0)));
+/// Whether the store takes what it is given: one that can only be read does no new work, nor one on a full disk, which still takes a
+/// row in the place of the one before.
+fn footing(store: &Store, data_dir: &Path) -> http::Footing {
+    let (records, data_dir) = (Arc::clone(&store.records), data_dir.to_owned());
     Arc::new(move || {
-        let (records, turn) = (Arc::clone(&records), asked.fetch_add(1, Ordering::Relaxed));
+        let (records, is_full) = (Arc::clone(&records), operations::doctor::is_full(&data_dir));
         Box::pin(async move {
-            let written = RecordChange::put("readiness", "now", &[turn; AS_MUCH_AS_A_GROUP]);
-            records.commit("readiness", &[written]).await.is_ok()
+            let written = RecordChange::put("readiness", "now", b"");
+            !is_full && records.commit("readiness", &[written]).await.is_ok()
         })
     })
 }

@@ -1,6 +1,7 @@
 """A disk that is full: what cannot be kept is refused, nothing ends, and all goes on when there is room again."""
 
 import asyncio
+import http.client
 import os
 import subprocess
 
@@ -16,6 +17,12 @@ def registers(name, service):
         return phone.register().word
     finally:
         phone.close()
+
+
+def is_ready(service):
+    asked = http.client.HTTPConnection("127.0.0.1", service.ports["operations.listen"], timeout=10)
+    asked.request("GET", "/readyz")
+    return asked.getresponse().status == 200
 
 
 def test_lines_that_nobody_can_write_stop_nothing(tmp_path):
@@ -65,10 +72,12 @@ def test_a_full_disk_refuses_and_heals(small_disk):
         await alice.got(lambda _: len(alice.messages) + len(bob.messages) >= len(sent), "sixty answers", 20)
         assert any(message["type"] == "error" for message in alice.messages), "the disk was not full"
         assert await asyncio.to_thread(registers, "alice", service) == "503"
+        assert await asyncio.to_thread(is_ready, service) is False
         os.unlink(small_disk / "fill")
         alice.send_message("bob@localhost", "after", mtype="chat")
         await bob.got(lambda message: message["body"] == "after", "after")
         assert await asyncio.to_thread(registers, "alice", service) == "200"
+        assert await asyncio.to_thread(is_ready, service) is True
         await alice.close()
         await bob.close()
 

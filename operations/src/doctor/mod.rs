@@ -32,7 +32,7 @@ use std::pin::Pin;
 pub use patient::{Patients, is_patient, sweep};
 pub use plan::{Planned, firewall, plan};
 pub use running::{Bound, RUNNING, Running};
-pub use store::seen_by_others;
+pub use store::{is_full, seen_by_others};
 pub use unserved::unserved;
 pub use ward::{Face, NotOpen, Ward, is_loopback_domain};
 

@@ -163,6 +163,11 @@ fn free(folder: &Path) -> nix::Result<u64> {
     Ok(statistics.blocks_available().saturating_mul(statistics.fragment_size()))
 }
 
+/// Whether a folder has no room for another group of rows; one that cannot be asked has.
+pub fn is_full(folder: &Path) -> bool {
+    free(folder).is_ok_and(|free| free < MEBIBYTE)
+}
+
 /// How long a file is looked through.
 const PATIENCE: Duration = Duration::from_secs(10);
 const OWNER: &str = "doctor";
