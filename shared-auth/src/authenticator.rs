@@ -451,6 +451,10 @@ impl Authenticator {
             return Err(Denied::NoKey);
         }
         last.outcome.clone()?;
+        // What was proved may have been another's word when the exchange began: whoever holds one open over a change is not let in.
+        if !password.is_some_and(|(_, kept)| kept.scram.contains(last.exchange.verifier())) {
+            return Err(Denied::WrongProof);
+        }
         Ok(identify(account.as_deref(), true, &start.authzid, start.how())?.by(app))
     }
 

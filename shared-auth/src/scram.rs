@@ -161,6 +161,11 @@ impl ScramExchange {
         &self.server_first
     }
 
+    /// What the client's last message is held against.
+    pub(crate) fn verifier(&self) -> &ScramVerifier {
+        &self.verifier
+    }
+
     /// Reads `client-final-message` and holds it against the verifier.
     pub fn finish(self, message: &[u8]) -> Result<ScramFinal, Denied> {
         let text = text_of(message)?;

@@ -46,3 +46,18 @@ async fn the_password_of_a_device_that_calls_opens_no_chat() {
     let listed: Vec<_> = listed.iter().map(|device| (device.name.as_str(), device.opens_chat)).collect();
     assert_eq!(listed, [("DESK", false), ("TABLET", true)]);
 }
+
+#[tokio::test]
+async fn an_exchange_that_is_held_open_over_a_change_proves_nothing() {
+    let house = house().await;
+    let (book, authenticator) = (&house.auth.book, &house.auth.authenticator);
+    let device = book.add_app_password(house.alice, "PHONE", 0).await.unwrap();
+    let channel = Channel::default();
+    let (main, _) = last_of_scram(&house, "wonder", "pencil", ScramHash::Sha256, &channel).await.unwrap();
+    let (app, _) = last_of_scram(&house, "wonder+PHONE", &device, ScramHash::Sha256, &channel).await.unwrap();
+    book.remove_app_password(house.alice, "PHONE").await.unwrap();
+    book.set_password(house.alice, "another pencil").await.unwrap();
+    for held in [main, app] {
+        assert_eq!(authenticator.verify(Proof::Scram(held), XMPP).await, Err(Denied::WrongProof));
+    }
+}
