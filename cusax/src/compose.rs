@@ -349,7 +349,8 @@ async fn start_conference(
     .await?;
     focus.attach(endpoint);
     let facts = ground.bus.subscribe();
-    ground.calls.spawn(conference::bridge::run(Arc::clone(&focus), facts, ground.calls.clone()));
+    let (told, auth, calls) = (Arc::clone(&focus), ground.auth.clone(), ground.calls.clone());
+    ground.calls.spawn(conference::bridge::run(told, auth, facts, calls));
     Ok(focus)
 }
 

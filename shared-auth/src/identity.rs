@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use shared_model::{AccountId, Aor, BareJid, Protocol, Proved, Strength};
-use shared_store::{DigestAlgorithm, ScramHash, StoreError};
+use shared_store::{BoundBy, DigestAlgorithm, ScramHash, StoreError};
 
 use crate::{DigestProof, FastFinal, Ht, ScramFinal, Token};
 
@@ -23,6 +23,17 @@ pub struct Identity {
     pub app: Option<String>,
     /// The single-use token by which it was proved.
     pub token: Option<Box<Token>>,
+}
+
+impl Identity {
+    /// What holds up what it opens, and ends that with itself.
+    pub fn bound_by(&self) -> BoundBy {
+        match &self.app {
+            Some(device) => BoundBy::Device(device.clone()),
+            None if self.how.is_password() => BoundBy::Password,
+            None => BoundBy::Otherwise,
+        }
+    }
 }
 
 /// What proved an identity.

@@ -78,7 +78,7 @@ pub use outside::{
 pub use password::{PasswordError, ha1_of};
 pub use scram::{Channel, Plus, ScramExchange, ScramFinal, ScramStart};
 pub use shared_runtime::Network;
-pub use shared_store::{DigestAlgorithm, ScramHash, ScramVerifier};
+pub use shared_store::{BoundBy, DigestAlgorithm, ScramHash, ScramVerifier};
 pub use throttle::{SlowedAccount, SlowedAccounts};
 pub use token::{Token, Tokens};
 

@@ -70,7 +70,7 @@ pub struct Binding {
     pub name: String,
 }
 
-/// What proved the REGISTER of a binding, which ends with it.
+/// What proved the REGISTER of a binding, or the call of a leg, which ends with it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum BoundBy {
     /// It was not written down.
@@ -83,6 +83,39 @@ pub enum BoundBy {
     /// No password of the account's: a certificate, or whoever keeps it elsewhere.
     Otherwise,
 }
+
+impl BoundBy {
+    /// Whether what it proved ends with another proof: the same one, or it was not written down.
+    pub fn ends_with(&self, ended: &Self) -> bool {
+        match (self, ended) {
+            (Self::Unsaid, _) => true,
+            (Self::Device(name), Self::Device(ended)) => name.eq_ignore_ascii_case(ended),
+            (by, ended) => by == ended,
+        }
+    }
+
+    /// One word of it, between two parts of one process.
+    pub fn word(&self) -> String {
+        match self {
+            Self::Unsaid => "unsaid".to_owned(),
+            Self::Password => "password".to_owned(),
+            Self::Device(name) => format!("{DEVICE}{name}"),
+            Self::Otherwise => "otherwise".to_owned(),
+        }
+    }
+
+    /// What a word says.
+    pub fn of_word(word: &str) -> Self {
+        match (word, word.strip_prefix(DEVICE)) {
+            (_, Some(name)) => Self::Device(name.to_owned()),
+            ("password", _) => Self::Password,
+            ("otherwise", _) => Self::Otherwise,
+            _ => Self::Unsaid,
+        }
+    }
+}
+
+const DEVICE: &str = "device:";
 
 /// Whether a contact says that the way to it is TLS. Browsers come by WSS alone, whatever they say.
 pub fn is_protected(contact: &str) -> bool {

@@ -103,16 +103,12 @@ async fn end_proved(
     proof: &BoundBy,
     before: i64,
 ) -> Result<(), StoreError> {
-    let is_by_it = |binding: &Binding| {
-        let is_said = match (&binding.by, proof) {
-            (BoundBy::Device(name), BoundBy::Device(ended)) => name.eq_ignore_ascii_case(ended),
-            (by, proof) => by == proof,
-        };
-        is_said || binding.by == BoundBy::Unsaid
-    };
     match server.auth.directory.by_id(account).await? {
         Some(card) => {
-            unbind(server, &card.aor, account, |binding| binding.updated <= before && is_by_it(binding)).await
+            unbind(server, &card.aor, account, |binding| {
+                binding.updated <= before && binding.by.ends_with(proof)
+            })
+            .await
         }
         // Its removal is a fact of its own.
         None => Ok(()),

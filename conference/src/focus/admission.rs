@@ -1,10 +1,11 @@
 //! Who calls — RFC 3325 §9.1 (P-Asserted-Identity, which the proxy puts in place of whatever came), RFC 3323 (Privacy), RFC 7315 §4.2
-//! (P-Called-Party-ID, likewise: the operator leads that number to the room).
+//! (P-Called-Party-ID, likewise: the operator leads that number to the room). P-Proved-By is the proxy's word of what proved them.
 
 use std::net::IpAddr;
 
-use shared_auth::{AccountCard, Directory, check_shown_name};
+use shared_auth::{AccountCard, BoundBy, Directory, check_shown_name};
 use shared_model::Aor;
+use shared_runtime::unix_millis;
 use sip_core::header::{Name, NameAddr, Via};
 use sip_core::{Message, Uri, privacy};
 use sip_endpoint::{Flow, Transport};
@@ -23,12 +24,35 @@ pub(super) struct Caller {
     pub(super) display_name: String,
     /// The address that was proved, whatever they show.
     proved: Option<String>,
+    /// By what they are here.
+    pub(super) proof: Proof,
+}
+
+/// What somebody is here by, and ends with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Proof {
+    by: BoundBy,
+    /// Since when, milliseconds since 1970.
+    at: i64,
+}
+
+impl Proof {
+    pub(super) fn new(by: BoundBy) -> Self {
+        Self { by, at: unix_millis() }
+    }
+
+    /// Whether it is what ended at a moment.
+    pub(super) fn ends_with(&self, ended: &BoundBy, at: i64) -> bool {
+        self.at <= at && self.by.ends_with(ended)
+    }
 }
 
 impl Caller {
     /// Somebody whom the focus calls.
     pub(super) fn called(card: Option<AccountCard>, uri: String, display_name: String) -> Self {
-        Self { card, is_by_number: false, is_anonymous: false, uri, display_name, proved: None }
+        // Which of their devices answers is not told.
+        let (proved, proof) = (None, Proof::new(BoundBy::Unsaid));
+        Self { card, is_by_number: false, is_anonymous: false, uri, display_name, proved, proof }
     }
 
     /// Who guesses, if they guess a PIN: what is proved of them, or else where they call from. What they say of themselves may be
@@ -55,6 +79,9 @@ pub(super) async fn caller(request: &Message, accounts: &Directory) -> Caller {
         None => None,
     };
     let proved = asserted.as_ref().map(|(_, aor)| aor.to_sip_uri());
+    // Of whom the proxy has no proof, another vouches.
+    let by = request.other_values("P-Proved-By").next().map_or(BoundBy::Otherwise, BoundBy::of_word);
+    let proof = Proof::new(by);
     let is_by_number = request.other_values("P-Called-Party-ID").next().is_some();
     if privacy::is_anonymous(request) {
         // RFC 3323 §4.1.1.3: a name of no use outside this dialog.
@@ -66,6 +93,7 @@ pub(super) async fn caller(request: &Message, accounts: &Directory) -> Caller {
             uri,
             display_name: "Anonymous".to_owned(),
             proved,
+            proof,
         };
     }
     let from = request.value(Name::From).and_then(NameAddr::parse);
@@ -81,7 +109,7 @@ pub(super) async fn caller(request: &Message, accounts: &Directory) -> Caller {
     ];
     let mut shown = names.into_iter().flatten().filter_map(|name| check_shown_name(&name).ok());
     let display_name = shown.find(|name| !name.is_empty()).unwrap_or_default();
-    Caller { card, is_by_number, is_anonymous: false, uri, display_name, proved }
+    Caller { card, is_by_number, is_anonymous: false, uri, display_name, proved, proof }
 }
 
 /// The address that a call came from, as our own side stamped it: the proxy on the request that it forwarded to us, or we

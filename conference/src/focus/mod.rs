@@ -42,7 +42,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::Instant;
 
 use dashmap::{DashMap, Entry};
-use shared_auth::{Audit, Directory};
+use shared_auth::{Audit, BoundBy, Directory};
 use shared_model::{
     AccountId, BareJid, CallOutError, ConferenceDirectory, ConferenceSnapshot, Deed, Fact, Moderation,
     ModerationError, OwnChat, Pending, RoomAddress, RoomDirectory, RoomEvent, Unavailable, VoiceMessages,
@@ -145,6 +145,8 @@ pub(crate) enum Input {
     Refresh,
     /// An account may not take part any more.
     AccountEnded(AccountId),
+    /// What proved an account proves it no more, since a moment (milliseconds since 1970).
+    ProofEnded(AccountId, BoundBy, i64),
     /// A call of ours was answered, or will not be.
     Dialled(LegId, Option<Box<Message>>),
     /// Whoever was asked to call the conference answered.

@@ -12,6 +12,7 @@ use shared_model::{AccountId, BareJid};
 use sip_core::Message;
 use sip_core::subscription::{Package, State};
 
+use super::admission::Proof;
 use super::dialog::Dialog;
 use super::document::View;
 use crate::mixer::LegId;
@@ -31,6 +32,8 @@ pub(super) struct Subscription {
     /// Whose it is, if the proxy proved them.
     pub(super) jid: Option<BareJid>,
     pub(super) account: Option<AccountId>,
+    /// What proved them.
+    pub(super) proof: Proof,
     /// The `id` parameter of Event, which tells subscriptions of one dialog apart (RFC 6665 §8.2.1).
     pub(super) event_id: Option<String>,
     pub(super) expires: Instant,
@@ -44,11 +47,11 @@ impl Subscription {
     pub(super) fn new(
         id: u64,
         way: Way,
-        (account, jid): (Option<AccountId>, Option<BareJid>),
+        (account, jid, proof): (Option<AccountId>, Option<BareJid>, Proof),
         event_id: Option<String>,
         expires: Instant,
     ) -> Self {
-        Self { id, way, jid, account, event_id, expires, version: 0, told: None, next: Instant::now() }
+        Self { id, way, jid, account, proof, event_id, expires, version: 0, told: None, next: Instant::now() }
     }
 
     /// The next SUBSCRIBE wants the whole again (RFC 6665 §4.4.1).

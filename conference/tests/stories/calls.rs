@@ -296,13 +296,51 @@ async fn dropped_facts_are_made_up_for_by_asking() {
     bob.request("BYE").await;
 
     // Nobody hears that an account was disabled, and its leg ends.
-    let mut alice = house.call("alice", 440.0).await;
     let account = house.auth.directory.by_jid(&crate::house::jid("alice")).await.unwrap().unwrap().account;
+    house.auth.book.add_app_password(account, "DESK", 0).await.unwrap();
+    let mut desk = leg_by(&house, "device:DESK").await;
+    let mut alice = house.call("alice", 440.0).await;
+    house.auth.book.remove_app_password(account, "DESK").await.unwrap();
+    for _ in 0..5_000 {
+        house.happens(RoomEvent::Created { room: "other@conference.example.org".parse().unwrap() });
+    }
+    desk.request("BYE").await;
+    assert!(!alice.has_got("BYE"));
     house.auth.book.set_enabled(account, false).await.unwrap();
     for _ in 0..5_000 {
         house.happens(RoomEvent::Created { room: "other@conference.example.org".parse().unwrap() });
     }
     alice.request("BYE").await;
+    house.stop().await;
+}
+
+/// A leg of alice's, by what the proxy says proved her.
+async fn leg_by(house: &House, proof: &str) -> crate::house::Phone {
+    let mut phone = house.phone_of("alice", 440.0).await;
+    phone.uri = crate::house::URI.to_owned();
+    assert_eq!(phone.invite_with("P-Proved-By", proof).await.status(), 200);
+    phone
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leg_ends_with_the_password_that_it_came_by_and_others_go_on() {
+    let house = House::start().await;
+    let account = house.auth.directory.by_jid(&crate::house::jid("alice")).await.unwrap().unwrap().account;
+    for device in ["DESK", "TABLET"] {
+        house.auth.book.add_app_password(account, device, 0).await.unwrap();
+    }
+    let (mut main, mut desk) = (leg_by(&house, "password").await, leg_by(&house, "device:DESK").await);
+    let (mut tablet, mut card) = (leg_by(&house, "device:TABLET").await, leg_by(&house, "otherwise").await);
+    assert_eq!(tablet.send("SUBSCRIBE", &[("Event", "conference")]).await.status(), 200);
+    house.auth.book.remove_app_password(account, "TABLET").await.unwrap();
+    tablet.request("BYE").await;
+    // What begins in the very millisecond may be by either.
+    tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+    house.auth.book.set_password(account, "another horse").await.unwrap();
+    main.request("BYE").await;
+    let again = leg_by(&house, "password").await;
+    assert!(!desk.has_got("BYE") && !card.has_got("BYE"), "they came by what holds");
+    drop((again, card));
     house.stop().await;
 }
 

@@ -6,6 +6,7 @@
 //! several addresses prefers one by P-Preferred-Identity (§9.2), which is removed.
 //! An assertion goes to our own endpoints and to trusted peers always, and to devices unless the sender wants to stay
 //! unknown (§7).
+//! The focus is told beside it what proved the caller, since a leg ends with that.
 //! Remote-Party-ID, which phones believed before there was this header, and P-Asserted-Service (RFC 6050 §4.1) go the same way. What proxies of
 //! one network tell each other (RFC 7315 §5) goes from trusted peers to trusted peers alone.
 
@@ -40,6 +41,12 @@ pub fn apply(request: &mut Message, passage: &Passage<'_>) {
     }
     if !(passage.from_trusted && passage.to_trusted) {
         request.remove_all(&OF_NETWORKS);
+    }
+    if passage.to == Destination::Trusted {
+        request.remove_other(PROVED_BY);
+        if let Some(caller) = passage.caller {
+            request.push_other(PROVED_BY, &caller.bound_by().word());
+        }
     }
     if let Some(caller) = passage.caller.filter(|_| may_tell) {
         let usual = || format!("<{}>", caller.aor.to_sip_uri());
@@ -77,12 +84,15 @@ pub(crate) fn strip(message: &mut Message) {
 /// For the first proxy alone (RFC 3325 §9.2, RFC 6050 §4.2).
 const WISHES: [Name; 2] = [Name::PPreferredIdentity, Name::PPreferredService];
 const CLAIMS: [Name; 3] = [Name::PAssertedIdentity, Name::RemotePartyId, Name::PAssertedService];
+/// What proved the caller, for the focus alone.
+const PROVED_BY: &str = "P-Proved-By";
 const OF_NETWORKS: [Name; 3] = [Name::PCalledPartyId, Name::PChargingVector, Name::PAccessNetworkInfo];
 
 #[cfg(test)]
 mod tests {
     use super::super::tests::{alice, bob, passage, reply};
     use super::*;
+    use shared_auth::Identity;
 
     fn answered(privacy: &str, to_trusted: bool) -> Option<String> {
         let (request, bob) = (Message::request("INVITE", "sip:b@x"), bob());
@@ -152,6 +162,21 @@ mod tests {
         assert!(!shown(passage(None)) && !shown(passage(Some(&alice))));
         let peer = Passage { from_trusted: true, ..passage(None) };
         assert!(shown(peer) && !shown(Passage { is_anonymous: true, ..peer }));
+    }
+
+    #[test]
+    fn the_focus_alone_is_told_what_proved_a_caller_and_by_us_alone() {
+        let (alice, desk) = (alice(), Identity { app: Some("DESK".to_owned()), ..alice() });
+        let told = |passage: Passage<'_>| {
+            let mut request = Message::request("INVITE", "sip:room@x");
+            request.push_other(PROVED_BY, "otherwise");
+            apply(&mut request, &passage);
+            request.other_values(PROVED_BY).map(str::to_owned).collect::<Vec<_>>()
+        };
+        let room = Destination::Trusted;
+        assert_eq!(told(Passage { to: room, ..passage(Some(&alice)) }), ["password"]);
+        assert_eq!(told(Passage { to: room, ..passage(Some(&desk)) }), ["device:DESK"]);
+        assert!(told(Passage { to: room, from_trusted: true, ..passage(None) }).is_empty());
     }
 
     #[test]

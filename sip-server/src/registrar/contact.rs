@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use shared_auth::Identity;
 use shared_runtime::unix_millis;
-use shared_store::{Binding, BoundBy};
+use shared_store::Binding;
 use sip_core::header::{Name, NameAddr};
 use sip_core::{Message, Uri};
 use sip_endpoint::{Flow, Transport};
@@ -90,11 +90,7 @@ pub(super) async fn read(
             .take(LONGEST_USER_AGENT)
             .collect(),
         updated: unix_millis(),
-        by: match &identity.app {
-            Some(device) => BoundBy::Device(device.clone()),
-            None if identity.how.is_password() => BoundBy::Password,
-            None => BoundBy::Otherwise,
-        },
+        by: identity.bound_by(),
         name: contact.display_name().chars().filter(|c| !c.is_control()).take(LONGEST_NAME).collect(),
     })
 }

@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 
+use shared_auth::BoundBy;
 use shared_model::{AccountId, BareJid, RoomEvent, RoomSnapshot, Unavailable};
 use sip_core::Message;
 use sip_core::header::{Name, NameAddr};
@@ -113,6 +114,18 @@ impl Conference {
         let is_theirs = |p: &Participant| p.caller.card.as_ref().is_some_and(|card| card.account == account);
         self.hang_up_where(is_theirs, "Account Disabled").await;
         self.end_subscriptions(|watcher| watcher.account == Some(account), "rejected").await;
+    }
+
+    /// What proved an account is worth nothing since a moment: the legs end that came by it, and what was watched by it.
+    pub(super) async fn proof_ended(&mut self, account: AccountId, ended: &BoundBy, at: i64) {
+        let is_by_it = |p: &Participant| {
+            let card = p.caller.card.as_ref();
+            card.is_some_and(|card| card.account == account) && p.caller.proof.ends_with(ended, at)
+        };
+        self.hang_up_where(is_by_it, "Password Changed").await;
+        let is_by_it =
+            |watcher: &Subscription| watcher.account == Some(account) && watcher.proof.ends_with(ended, at);
+        self.end_subscriptions(is_by_it, "rejected").await;
     }
 
     /// Ends what accounts have here that may not take part any more, when nobody said so.

@@ -237,6 +237,7 @@ impl Conference {
                 self.end_disabled().await;
             }
             Input::AccountEnded(account) => self.account_ended(account).await,
+            Input::ProofEnded(account, ended, at) => self.proof_ended(account, &ended, at).await,
             Input::Referred(id, status) => self.referred(id, status).await,
             Input::Dialled(leg, answer) => self.dialled(leg, answer).await,
             Input::Offered(leg, call_id, answer) => {

@@ -55,7 +55,8 @@ impl Conference {
                 Some(at) => {
                     let participant = &self.participants[at];
                     let account = participant.caller.card.as_ref().map(|card| card.account);
-                    (Way::Leg(participant.leg), (account, participant.jid().cloned()))
+                    let proof = participant.caller.proof.clone();
+                    (Way::Leg(participant.leg), (account, participant.jid().cloned(), proof))
                 }
                 None => {
                     let refuse = |status, reason| {
@@ -72,7 +73,9 @@ impl Conference {
                         response.push(Name::RecordRoute, route);
                     }
                     match Dialog::begun_by(request, &response, incoming.flow) {
-                        Some(dialog) => (Way::Own(Box::new(dialog)), (Some(card.account), Some(card.jid))),
+                        Some(dialog) => {
+                            (Way::Own(Box::new(dialog)), (Some(card.account), Some(card.jid), caller.proof))
+                        }
                         None => return refuse(400, "No Contact"),
                     }
                 }

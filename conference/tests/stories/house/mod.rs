@@ -162,7 +162,7 @@ impl House {
         let (sender, called) = mpsc::unbounded_channel();
         let (ears, acks) = mpsc::unbounded_channel();
         let outside = endpoint_with(&tls, &wires, vec![ours], Arc::new(phone::Called(sender, ears))).await;
-        shutdown.spawn(bridge::run(focus.clone(), bus.subscribe(), shutdown.clone()));
+        shutdown.spawn(bridge::run(focus.clone(), auth.clone(), bus.subscribe(), shutdown.clone()));
         Self {
             focus,
             bus,
