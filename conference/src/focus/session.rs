@@ -36,6 +36,13 @@ pub(super) enum Due {
     Over,
 }
 
+/// RFC 4028 §9: 422 with the least that is taken.
+pub(super) fn too_brief(request: &Message, least: u32) -> Message {
+    let mut response = Message::response(request, 422, "");
+    response.push(Name::MinSe, &least.to_string());
+    response
+}
+
 impl Session {
     /// What a request asks for: nothing, an interval, or one that is too short (the answer's Min-SE).
     pub(super) fn asked_by(request: &Message, now: Instant) -> Result<Option<Self>, u32> {

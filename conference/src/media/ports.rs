@@ -1,5 +1,6 @@
 //! Ports for RTP: even for RTP, the odd one after it for RTCP (RFC 3550 §11), from a configured range.
 
+use std::io::ErrorKind::{AddrInUse, PermissionDenied};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -41,6 +42,9 @@ pub enum PortsError {
     /// Every pair was tried and is taken.
     #[error("every RTP port of the range is taken")]
     AllTaken,
+    /// The system gives no socket, whatever its port: as where all files are in use.
+    #[error("the system gives no socket: {}", std::io::Error::from_raw_os_error(*.0))]
+    NoSocket(i32),
 }
 
 impl FromStr for Ports {
@@ -61,11 +65,18 @@ impl FromStr for Ports {
 impl Ports {
     /// Binds the next free pair on `ip`.
     pub fn bind(&self, ip: IpAddr) -> Result<PortPair, PortsError> {
+        self.bind_by(|port| bind(ip, port))
+    }
+
+    fn bind_by(&self, bind: impl Fn(u16) -> std::io::Result<UdpSocket>) -> Result<PortPair, PortsError> {
         for _ in 0..self.pairs {
             let pair = self.next.fetch_add(1, Ordering::Relaxed) % self.pairs;
             let port = self.first + (pair * 2) as u16;
-            if let (Ok(rtp), Ok(rtcp)) = (bind(ip, port), bind(ip, port + 1)) {
-                return Ok(PortPair { rtp, rtcp });
+            match bind(port).and_then(|rtp| Ok(PortPair { rtp, rtcp: bind(port + 1)? })) {
+                Ok(pair) => return Ok(pair),
+                // It is of this port alone.
+                Err(error) if matches!(error.kind(), AddrInUse | PermissionDenied) => {}
+                Err(error) => return Err(PortsError::NoSocket(error.raw_os_error().unwrap_or_default())),
             }
         }
         Err(PortsError::AllTaken)
@@ -100,5 +111,18 @@ mod tests {
             assert_eq!((port % 2, pair.rtcp.local_addr().unwrap().port()), (0, port + 1));
         }
         assert_eq!(ports.bind(ip).unwrap_err(), PortsError::AllTaken);
+    }
+
+    #[test]
+    fn where_the_system_gives_no_socket_its_error_is_told_and_no_further_port_is_tried() {
+        let (ports, tried): (Ports, _) = ("20000-29999".parse().unwrap(), std::cell::Cell::new(0));
+        let emfile = rustix::io::Errno::MFILE.raw_os_error();
+        let failed = ports.bind_by(|_| {
+            tried.set(tried.get() + 1);
+            Err(std::io::Error::from_raw_os_error(emfile))
+        });
+        let error = failed.unwrap_err();
+        assert_eq!((error, tried.get()), (PortsError::NoSocket(emfile), 1));
+        assert!(error.to_string().contains("Too many open files"), "{error}");
     }
 }

@@ -10,7 +10,7 @@ use sip_core::Message;
 use sip_core::header::{Name, Via};
 use sip_endpoint::{Answer, Flow};
 
-use super::fork::{Forwarding, Started};
+use super::fork::{Forwarding, RETRY_AFTER, Started};
 use crate::dialogs::Party;
 use crate::facts;
 use crate::features::{self, Destination, Reply, privacy};
@@ -177,7 +177,14 @@ impl Forwarding<'_> {
         let otherwise = Message::response(&self.request, otherwise, "");
         let is_nowhere =
             self.context.best() == Some(503) && self.is_unreached && !self.request.is_in_dialog();
+        // §16.7, item 6: it is of every request through us where our own endpoint is full, whom no other stands in for.
+        let is_ours = |started: &Started| started.branch.to == Destination::Trusted;
+        let is_full = self.context.best() == Some(503) && self.started.iter().all(is_ours);
         let Some(mut best) = self.context.conclude(otherwise) else { return };
+        if is_full {
+            best = Message::response(&self.request, 503, "");
+            best.push(Name::RetryAfter, RETRY_AFTER);
+        }
         if is_nowhere {
             // §21.4.18: we know the callee, and nowhere where a device of theirs takes it; a 500 would say that it is us.
             best = Message::response(&self.request, 480, "");

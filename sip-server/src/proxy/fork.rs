@@ -591,7 +591,7 @@ const TRYING: Duration = Duration::from_millis(3_500);
 /// How long the peer of a number may be silent, where carriers take it too.
 const PEER_ANSWERS: Duration = Duration::from_secs(5);
 /// Seconds, until another relay may be there.
-const RETRY_AFTER: &str = "5";
+pub(super) const RETRY_AFTER: &str = "5";
 /// Answers of all branches that wait.
 const ANSWERS: usize = 64;
 /// Bytes of what is put on a request on its way: Via, two Record-Routes, an identity.

@@ -19,13 +19,19 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 const ROOM: &str = "sip:dev@conference.example.org";
+/// One for which there is no socket.
+const FULL: &str = "sip:full@conference.example.org";
 
 /// Takes whatever it is asked, and shows it.
 struct Focus(mpsc::UnboundedSender<Message>);
 
 impl Application for Focus {
     fn request(&self, incoming: Incoming) {
-        let status = if incoming.request.method() == "REFER" { 202 } else { 200 };
+        let status = match incoming.request.method() {
+            "REFER" => 202,
+            "INVITE" if incoming.request.uri() == FULL => 503,
+            _ => 200,
+        };
         let mut response = Message::response(&incoming.request, status, "");
         for route in incoming.request.values(Name::RecordRoute) {
             response.push(Name::RecordRoute, route);
@@ -229,4 +235,15 @@ async fn who_has_a_room_call_a_number_proves_who_they_are() {
         let asserted: Vec<&str> = asserted.values(Name::PAssertedIdentity).collect();
         assert_eq!(asserted, ["<sip:alice@example.org>"]);
     }
+}
+
+#[tokio::test]
+async fn a_room_hears_what_proved_who_calls_and_its_503_is_the_callers() {
+    let mut house = House::start(CostConfig::default()).await;
+    let mut invite = house.alice.request("INVITE", FULL, FULL);
+    invite.push_other("P-Proved-By", "otherwise");
+    let refused = house.alice.ask(invite, PASSWORD).await;
+    assert_eq!((refused.status(), refused.value(Name::RetryAfter)), (503, Some("5")));
+    let came = house.came().await;
+    assert_eq!(came.other_values("P-Proved-By").collect::<Vec<_>>(), ["password"]);
 }

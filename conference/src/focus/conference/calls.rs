@@ -21,7 +21,7 @@ use super::super::offer::{self, Offered};
 use super::super::participant::{AtTheDoor, Participant, Unacknowledged};
 use super::super::policy::{self, Refusal};
 use super::super::sdes::Keys;
-use super::super::session::Session;
+use super::super::session::{Session, too_brief};
 use super::super::video;
 use super::departed::{End, languages};
 use super::{Conference, Source};
@@ -133,9 +133,9 @@ impl Conference {
         let Ok(offer) = std::str::from_utf8(request.body()) else { return refuse(400, "Body Is Not UTF-8") };
         let ip = self.focus.local_ip(answer::media_ip(offer), source);
         let is_browser = answer::is_browser(offer);
-        let Ok(mut leg) = self.wire(ip, is_browser) else {
-            tracing::warn!("no port for sound is free");
-            return refuse(503, "No Media Port Is Free");
+        let mut leg = match self.wire(ip, is_browser) {
+            Ok(leg) => leg,
+            Err(error) => return incoming.server.respond(no_wire(request, error)),
         };
         let ours = ours(&leg);
         let local = std::net::SocketAddr::new(ip, leg.local().port());
@@ -587,10 +587,11 @@ pub(super) fn ours(leg: &UnboundLeg) -> Option<Ours> {
     })
 }
 
-/// RFC 4028 §9: 422 with the least that is taken.
-fn too_brief(request: &Message, least: u32) -> Message {
-    let mut response = Message::response(request, 422, "");
-    response.push(Name::MinSe, &least.to_string());
+/// RFC 3261 §21.5.4: no sockets now; another leg may end soon.
+fn no_wire(request: &Message, error: PortsError) -> Message {
+    tracing::warn!(%error, "a leg has no sockets for its sound");
+    let mut response = Message::response(request, 503, "No Media Port Is Free");
+    response.push(Name::RetryAfter, "5");
     response
 }
 

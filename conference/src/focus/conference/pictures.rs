@@ -57,7 +57,9 @@ impl Conference {
             Some(port) => (port, Source::Web),
             None => {
                 let ports = UnboundPictures::bind(self.focus.ports(), self.focus.bind_ip(origin.local.ip()));
-                let ports = ports.inspect_err(|_| tracing::warn!("no port for pictures is free")).ok()?;
+                let ports = ports
+                    .inspect_err(|error| tracing::warn!(%error, "a leg has no sockets for its pictures"))
+                    .ok()?;
                 (ports.port(), Source::Ports(ports))
             }
         };
