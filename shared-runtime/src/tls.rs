@@ -16,7 +16,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use aws_lc_rs::digest;
 use prometheus::{IntGauge, Registry};
 use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::pki_types::pem::PemObject;
@@ -31,14 +30,19 @@ use crate::Shutdown;
 use crate::config::Key;
 
 mod authorities;
+mod ends;
 pub mod judge;
 mod local_ca;
 mod peer;
+mod protection;
 mod resumption;
 mod revocation;
 
+use ends::Ends;
 use judge::{Chain, Servers};
 pub use peer::PeerCertificate;
+use protection::end_point;
+pub use protection::protection;
 use revocation::Revocations;
 
 /// `[tls]`: what protects every connection.
@@ -162,6 +166,7 @@ pub struct TlsPolicy {
     /// What the last reading could not read.
     unread: Arc<Mutex<Vec<String>>>,
     stale: IntGauge,
+    ends: Ends,
     require: bool,
 }
 
@@ -230,13 +235,32 @@ impl TlsPolicy {
         let Authorities { revocations, clients, trust } = Authorities::read(config)?;
         let require = config.require;
         let stale = IntGauge::new(STALE, STALE_HELP).map_err(|_| TlsError::HalfGiven)?;
-        let certified = None;
-        Ok(Self { current, files, local_ca, certified, clients, trust, revocations, unread, stale, require })
+        let (ends, certified) = (Ends::new().map_err(|_| TlsError::HalfGiven)?, None);
+        Ok(Self {
+            current,
+            files,
+            local_ca,
+            certified,
+            clients,
+            trust,
+            revocations,
+            unread,
+            stale,
+            ends,
+            require,
+        })
     }
 
-    /// Shows in metrics how much the last reload left as it was.
+    /// Shows in metrics how much the last reload left as it was, and when certificates end; warns of what ends soon.
     pub fn register(&self, registry: &Registry) -> Result<(), prometheus::Error> {
+        self.tell_ends();
+        registry.register(self.ends.collector())?;
         registry.register(Box::new(self.stale.clone()))
+    }
+
+    fn tell_ends(&self) {
+        let soon = self.ends.note(&self.files, &self.current.keys.load(), crate::unix_millis() / 1_000);
+        soon.iter().for_each(ends::Ending::tell);
     }
 
     /// Reads the files again; new handshakes use what is there now. Where one cannot be read, what it held before stays. One of the local
@@ -255,6 +279,7 @@ impl TlsPolicy {
             }
             Err(error) => vec![error],
         };
+        self.tell_ends();
         faults.extend(unmade);
         faults.extend(self.revocations.reload().err());
         let told = faults.iter().map(ToString::to_string).collect::<Vec<_>>();
@@ -263,14 +288,15 @@ impl TlsPolicy {
         if faults.is_empty() { Ok(()) } else { Err(Unread(faults)) }
     }
 
-    /// Makes what the local CA certifies anew before it ends, until shutdown.
+    /// Makes what the local CA certifies anew before it ends, and warns of what else ends soon, until shutdown.
     pub async fn keep(self, shutdown: Shutdown) {
-        while self.certified.is_some() {
+        loop {
             tokio::select! {
                 () = tokio::time::sleep(BETWEEN_LOOKS) => {}
                 () = shutdown.begun() => return,
             }
             if !self.is_due() {
+                self.tell_ends();
                 continue;
             }
             match self.reload() {
@@ -548,43 +574,11 @@ impl ResolvesClientCert for Shown {
     }
 }
 
-/// RFC 5929 §4.1: the certificate hashed by its signature's hash, MD5 and SHA-1 replaced by SHA-256.
-fn end_point(leaf: &CertificateDer<'_>) -> Vec<u8> {
-    let oid = x509_parser::parse_x509_certificate(leaf)
-        .map(|(_, certificate)| certificate.signature_algorithm.algorithm.to_id_string())
-        .unwrap_or_default();
-    let hash = match oid.as_str() {
-        "1.2.840.113549.1.1.12" | "1.2.840.10045.4.3.3" => &digest::SHA384,
-        "1.2.840.113549.1.1.13" | "1.2.840.10045.4.3.4" | "1.3.101.112" => &digest::SHA512,
-        _ => &digest::SHA256,
-    };
-    digest::digest(hash, leaf).as_ref().to_vec()
-}
-
-/// How often it is looked whether the local CA's certificate ends soon.
-const BETWEEN_LOOKS: Duration = Duration::from_secs(12 * 3600);
+/// How often it is looked whether a certificate ends soon.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(24 * 3600);
 const STALE: &str = "shared_runtime_certificates_stale";
 const STALE_HELP: &str =
     "Certificates and revocation lists that the last reload could not read: what was there before goes on.";
-
-/// The version that a handshake agreed on, as people write it, and the registered name of its suite (RFC 8446 §B.4).
-pub fn protection(session: &rustls::CommonState) -> Option<(&'static str, &'static str)> {
-    let version = match session.protocol_version()? {
-        rustls::ProtocolVersion::TLSv1_3 => "TLS 1.3",
-        rustls::ProtocolVersion::TLSv1_2 => "TLS 1.2",
-        other => other.as_str()?,
-    };
-    let suite = session.negotiated_cipher_suite()?.suite().as_str()?;
-    // The library writes what is 1.3's with its version.
-    let suite = SUITES.iter().find(|(written, _)| *written == suite).map_or(suite, |(_, name)| name);
-    Some((version, suite))
-}
-
-const SUITES: [(&str, &str); 3] = [
-    ("TLS13_AES_128_GCM_SHA256", "TLS_AES_128_GCM_SHA256"),
-    ("TLS13_AES_256_GCM_SHA384", "TLS_AES_256_GCM_SHA384"),
-    ("TLS13_CHACHA20_POLY1305_SHA256", "TLS_CHACHA20_POLY1305_SHA256"),
-];
 
 /// Makes aws-lc-rs the one provider of the process. Called first thing in `main`; a second call changes nothing.
 pub fn install_provider() {

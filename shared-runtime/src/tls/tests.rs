@@ -147,6 +147,42 @@ fn whoever_names_a_domain_gets_its_certificate_and_others_the_first() {
 }
 
 #[test]
+fn when_certificates_end_is_shown_and_told_two_weeks_before() {
+    install_provider();
+    let (folder, names) = (folder(), ["a.example".to_owned()]);
+    let (files, _) = local_ca::certify_for(&folder, &names, 20).unwrap();
+    let Files { certificate, key, .. } = files.clone();
+    let own = Files { domain: Some("example.net".to_owned()), ..files };
+    let config = Config {
+        certificate: Some(certificate.clone()),
+        key: Some(key),
+        others: vec![own],
+        ..Config::default()
+    };
+    let (policy, registry) = (TlsPolicy::open(&config, &folder, &[]).unwrap(), Registry::new());
+    policy.register(&registry).unwrap();
+    let shown = || {
+        let families = registry.gather();
+        let mut ends = families.iter().filter(|it| it.name() == "shared_runtime_certificate_ends_seconds");
+        let metrics = ends.next().unwrap().get_metric();
+        metrics.iter().map(|metric| metric.get_gauge().value() as i64).collect::<Vec<_>>()
+    };
+    let until = PeerCertificate::read(&policy.current.keys.load().first.cert[0]).unwrap().not_after;
+    assert_eq!(shown(), [until, until]);
+    let told = |before: i64| {
+        let soon = policy.ends.note(&policy.files, &policy.current.keys.load(), until - before);
+        soon.iter().map(|ending| (ending.domain.clone(), ending.days)).collect::<Vec<_>>()
+    };
+    assert_eq!(told(14 * 86_400), []);
+    assert_eq!(told(14 * 86_400 - 1), [(String::new(), 13), ("example.net".to_owned(), 13)]);
+    assert_eq!(told(-1)[0].1, -1);
+    local_ca::certify_for(&folder, &names, 90).unwrap();
+    policy.reload().unwrap();
+    assert!(shown()[0] > until, "a new one");
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
 fn half_a_certificate_is_refused() {
     let config = Config { certificate: Some("/nowhere.pem".into()), ..Config::default() };
     assert!(matches!(TlsPolicy::open(&config, Path::new("/"), &[]), Err(TlsError::HalfGiven)));
