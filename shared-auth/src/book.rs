@@ -316,6 +316,11 @@ impl AccountBook {
         Ok(())
     }
 
+    /// As which version the store has an account now, whatever is remembered of it.
+    pub async fn version(&self, id: AccountId) -> Result<u64, BookError> {
+        Ok(self.read(id).await?.version)
+    }
+
     /// The devices of an account that have a password of their own.
     pub async fn app_passwords(&self, id: AccountId) -> Result<Vec<Device>, BookError> {
         let devices = self.read(id).await?.app_passwords.into_iter();

@@ -311,6 +311,7 @@ mod tests {
         let card = auth.book.create(new, "pencil").await.unwrap();
         let who = |how| Identity {
             account: card.account,
+            version: 1,
             aor: card.aor.clone(),
             jid: card.jid.clone(),
             how,

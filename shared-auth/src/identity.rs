@@ -13,6 +13,8 @@ use crate::{DigestProof, FastFinal, Ht, ScramFinal, Token};
 pub struct Identity {
     /// Whose account.
     pub account: AccountId,
+    /// As which of its versions the account was known then: it may be a cache's, and older than the store's.
+    pub version: u64,
     /// Its address of record.
     pub aor: Aor,
     /// Its JID.

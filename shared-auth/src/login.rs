@@ -139,6 +139,7 @@ pub(crate) fn identify(
     }
     Ok(Identity {
         account: account.id,
+        version: account.version,
         aor: account.aor.clone(),
         jid: account.jid.clone(),
         how,

@@ -24,6 +24,8 @@ pub(crate) struct Access {
     pub(crate) app: Option<String>,
     /// When it proved the main password, milliseconds since 1970, if that is what it proved.
     pub(crate) password: Option<i64>,
+    /// As which version its account was known then.
+    pub(crate) version: u64,
     /// Whether it showed a certificate.
     pub(crate) is_certified: bool,
     /// Which, if its account gave it (XEP-0257).
@@ -55,6 +57,7 @@ impl Access {
             client: None,
             app: identity.app.clone(),
             password: (identity.app.is_none() && identity.how.is_password()).then_some(since),
+            version: identity.version,
             is_certified: identity.how == How::Certificate,
             certificate: None,
             is_protected: false,
@@ -100,22 +103,38 @@ impl Access {
     }
 }
 
-/// Passwords that changed of late, for sessions that were proved before and are bound after: accounts, and when (milliseconds since
-/// 1970).
+/// Passwords that changed of late, for sessions that were proved before and are bound after.
 #[derive(Default)]
-pub(crate) struct EndedPasswords(DashMap<AccountId, i64>);
+pub(crate) struct EndedPasswords(DashMap<AccountId, EndedPassword>);
+
+/// A password that is another by now.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct EndedPassword {
+    /// Since when, milliseconds since 1970.
+    pub(crate) at: i64,
+    /// As which version its account was read after that; 0 if it was not. What was proved of an older one was proved by what a cache held.
+    pub(crate) version: u64,
+}
+
+impl EndedPassword {
+    /// Whether a session was opened by it.
+    pub(crate) fn opened(self, session: &Session) -> bool {
+        let Access { password, version, .. } = &*session.access;
+        password.is_some_and(|proved| proved < self.at || *version < self.version)
+    }
+}
 
 impl EndedPasswords {
     /// A password is another since then.
-    pub(crate) fn note(&self, account: AccountId, at: i64) {
-        self.0.retain(|_, old| *old > at - REMEMBERED);
-        self.0.insert(account, at);
+    pub(crate) fn note(&self, account: AccountId, ended: EndedPassword) {
+        self.0.retain(|_, old| old.at > ended.at - REMEMBERED);
+        self.0.insert(account, ended);
     }
 
     /// Whether a session was opened by a password that is another by now.
     pub(crate) fn opened(&self, session: &Session) -> bool {
-        let ended = self.0.get(&session.account).map(|at| *at);
-        session.access.password.zip(ended).is_some_and(|(proved, ended)| proved < ended)
+        let ended = self.0.get(&session.account).map(|ended| *ended);
+        ended.is_some_and(|ended| ended.opened(session))
     }
 }
 

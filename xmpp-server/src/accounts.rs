@@ -30,7 +30,9 @@ pub(crate) async fn follow(server: Arc<Server>, mut facts: Subscription<Fact>) {
                 AccountEvent::DeviceEnded { account, device } => {
                     own_chat::end_device(&server, account, &device).await;
                 }
-                AccountEvent::PasswordEnded { account, at } => own_chat::end_password(&server, account, at),
+                AccountEvent::PasswordEnded { account, at } => {
+                    own_chat::end_password(&server, account, at).await;
+                }
                 AccountEvent::Changed { .. } => {}
             },
             Some(Heard::Fact(_)) => {}

@@ -98,7 +98,8 @@ impl Guests {
             Aor::new(&name, &config.domain).map_err(|_| Denied::Malformed("the domain of guests is none"))?;
         let account = AccountId(u128::from_str_radix(&name, 16).unwrap_or_default());
         tracing::info!(guest = %jid, "a guest came");
-        Ok((Identity { account, aor, jid, how: How::Anonymous, app: None, token: None }, seat))
+        let (version, how) = (1, How::Anonymous);
+        Ok((Identity { account, version, aor, jid, how, app: None, token: None }, seat))
     }
 }
 

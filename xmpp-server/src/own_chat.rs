@@ -16,6 +16,7 @@ use xmpp_core::payload::mam::{Otherwise, Preferences};
 use xmpp_core::stream::{StreamCondition, StreamError};
 use xmpp_core::{ErrorKind, Jid, StanzaError};
 
+use crate::access::EndedPassword;
 use crate::features::{blocking, clients, not_now, store_failed, vcard};
 use crate::router::Session;
 use crate::server::Server;
@@ -273,12 +274,20 @@ pub(crate) async fn end_gone_devices(server: &Server, card: &AccountCard) {
     }
 }
 
-/// Ends the sessions that a password opened which is another since then.
-pub(crate) fn end_password(server: &Server, account: AccountId, at: i64) {
-    server.ended_passwords.note(account, at);
+/// Ends the sessions that a password opened which is another since then, be it by what was remembered of the account for a moment more.
+/// Who came in that moment by the new one, and whose account changed once more, logs in again.
+pub(crate) async fn end_password(server: &Server, account: AccountId, at: i64) {
+    let version = server.auth.book.version(account).await.unwrap_or_else(|error| {
+        tracing::error!(%account, %error, "sessions may go on that the old password opened a moment ago");
+        0
+    });
+    end_opened(server, account, EndedPassword { at, version });
+}
+
+fn end_opened(server: &Server, account: AccountId, ended: EndedPassword) {
+    server.ended_passwords.note(account, ended);
     let why = StreamError::because(StreamCondition::NotAuthorized, ANOTHER_PASSWORD);
-    let is_its = |session: &Session| session.access.password.is_some_and(|proved| proved < at);
-    server.router.end_those(account, is_its, &why);
+    server.router.end_those(account, |session| ended.opened(session), &why);
 }
 
 /// Ends what was opened by passwords that changed while nobody heard.
@@ -286,7 +295,8 @@ pub(crate) async fn end_passwords_of_late(server: &Server) {
     match server.auth.ended_lately().await {
         Ok(ended) => ended.into_iter().for_each(|(_, event)| {
             if let AccountEvent::PasswordEnded { account, at } = event {
-                end_password(server, account, at);
+                // Whether its account changed since then is not told.
+                end_opened(server, account, EndedPassword { at, version: 0 });
             }
         }),
         Err(error) => tracing::error!(%error, "sessions may go on whose passwords changed"),

@@ -135,6 +135,7 @@ pub(crate) mod tests {
     pub(crate) fn alice() -> Identity {
         Identity {
             account: AccountId(1),
+            version: 1,
             aor: Aor::new("100", "example.org").unwrap(),
             jid: BareJid::new("alice", "example.org").unwrap(),
             how: How::Plain,

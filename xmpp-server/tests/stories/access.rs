@@ -5,8 +5,9 @@ use std::time::Duration;
 use aws_lc_rs::{digest, hmac, pbkdf2};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use shared_auth::{DigestAlgorithm, NewAccount, Profile, ScramHash, ScramVerifier};
+use shared_auth::{Auth, DigestAlgorithm, NewAccount, Profile, ScramHash, ScramVerifier};
 use shared_model::{AccountId, BareJid};
+use shared_runtime::bus::Bus;
 use shared_store::Store;
 use xmpp_server::Config;
 
@@ -131,6 +132,26 @@ async fn an_owner_sees_every_client_and_ends_the_access_of_one_that_was_lost() {
     let (mut desk, _) = installed(&served, "alice", "another horse", "desk", "").await;
     let id = attribute(&of(&desk.ask("get", "", LIST).await, "The thief"), "client", "id");
     assert!(desk.ask("set", "", &revoke(&id)).await.contains("result"));
+}
+
+#[tokio::test]
+async fn who_comes_by_an_old_password_that_a_cache_still_holds_is_put_out_when_it_is_known() {
+    let served = serve().await;
+    let alice = account(&served).await;
+    let mut before = Client::login(&served, "alice", "before").await;
+    // As `cusax user password` does, beside this process.
+    let (config, bus, registry) = (shared_auth::Config::default(), Bus::new(), prometheus::Registry::new());
+    let beside = Auth::open(&config, &served.store, &served.folder, &bus, &registry).unwrap();
+    beside.book.set_password(alice, "another horse").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(2)).await;
+    let mut thief = Client::login(&served, "alice", "thief").await;
+    let (auth, store, bus) = (served.auth.clone(), served.store.clone(), served.bus.clone());
+    let (shutdown, stop) = (served.shutdown.clone(), served.shutdown.clone());
+    stop.spawn(async move { auth.follow_others(store, bus, shutdown).await });
+    before.expect_stream_error("not-authorized").await;
+    thief.expect_stream_error("not-authorized").await;
+    let (mut desk, _) = installed(&served, "alice", "another horse", "desk", "").await;
+    assert!(desk.ask("get", "", LIST).await.contains("type='result'"));
 }
 
 #[tokio::test]
