@@ -588,9 +588,9 @@ async fn a_key_more_for_the_same_password_signs_nobody_else_out() {
         house.auth.bearers.issue(holder, "a", &["session"], Duration::from_secs(60), now).await.unwrap();
     let who = house.auth.authenticator.verify(plain("wonder", "pencil"), XMPP).await.unwrap();
     // XEP-0480: a client that knows the password hands over a key of one hash.
-    let upgrade = house.auth.book.begin_upgrade(&who, ScramHash::Sha512).await.unwrap();
+    let upgrade = house.auth.book.begin_upgrade(&who, ScramHash::Sha512);
     let salted = [7; 64];
-    assert!(house.auth.book.finish_upgrade(upgrade, &salted).await.unwrap());
+    assert!(house.auth.book.finish_upgrade(upgrade, &salted).await.unwrap().is_some());
     assert!(fast(&house, &token, "phone", Ht::Expr, false).await.is_ok());
     assert!(house.auth.bearers.find(&bearer, now).await.unwrap().is_some());
     house.auth.book.set_password(house.alice, "quill").await.unwrap();

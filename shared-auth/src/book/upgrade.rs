@@ -22,7 +22,6 @@ pub struct Upgrade {
     /// Rounds of PBKDF2.
     pub iterations: u32,
     who: Identity,
-    version: u64,
 }
 
 impl AccountBook {
@@ -38,24 +37,28 @@ impl AccountBook {
     }
 
     /// Says what the client is to compute with.
-    pub async fn begin_upgrade(&self, who: &Identity, hash: ScramHash) -> Result<Upgrade, BookError> {
-        let (salt, version) = (hash::random(), self.read(who.account).await?.version);
-        Ok(Upgrade { hash, salt, iterations: self.iterations, who: who.clone(), version })
+    pub fn begin_upgrade(&self, who: &Identity, hash: ScramHash) -> Upgrade {
+        Upgrade { hash, salt: hash::random(), iterations: self.iterations, who: who.clone() }
     }
 
-    /// Takes the client's `SaltedPassword` (RFC 5802 §3). False if it is none of that hash, or if the account is another than
-    /// it was.
-    pub async fn finish_upgrade(&self, upgrade: Upgrade, salted: &[u8]) -> Result<bool, BookError> {
-        let Upgrade { hash, salt, iterations, who, version } = upgrade;
+    /// Takes the client's `SaltedPassword` (RFC 5802 §3). Who goes on; none if it is none of that hash, or if the account is another
+    /// than it was when the password was proved.
+    pub async fn finish_upgrade(
+        &self,
+        upgrade: Upgrade,
+        salted: &[u8],
+    ) -> Result<Option<Identity>, BookError> {
+        let Upgrade { hash, salt, iterations, mut who } = upgrade;
         let mut account = self.read(who.account).await?;
-        if salted.len() != hash::scram_hash(hash, b"").len() || account.version != version {
-            return Ok(false);
+        if salted.len() != hash::scram_hash(hash, b"").len() || account.version != who.version {
+            return Ok(None);
         }
-        let Some(credentials) = proved(&mut account, &who) else { return Ok(false) };
+        let Some(credentials) = proved(&mut account, &who) else { return Ok(None) };
         credentials.scram.retain(|known| known.hash != hash);
         credentials.scram.push(password::verifier_of_salted(hash, salted, &salt, iterations));
         self.change(account, |_| ()).await?;
-        Ok(true)
+        who.version += 1;
+        Ok(Some(who))
     }
 }
 

@@ -218,7 +218,7 @@ impl<'a> Connection<'a> {
                             return Ok(Some(wish));
                         }
                     }
-                    Some(Request::Task(name)) => self.task(&name).await?,
+                    Some(Request::Task(name)) => self.task(&name)?,
                     Some(Request::TaskData(data)) => {
                         if let Some(wish) = self.task_data(&data).await? {
                             return Ok(Some(wish));

@@ -74,32 +74,28 @@ impl Upgrades {
     }
 
     /// The client begins the task of this name: what it is to compute with. None if it is not the one that is next.
-    pub(super) async fn begin(&mut self, server: &Server, name: &str) -> Option<Element> {
+    pub(super) fn begin(&mut self, server: &Server, name: &str) -> Option<Element> {
         if name != self.task || self.begun.is_some() {
             return None;
         }
-        match server.auth.book.begin_upgrade(&self.who, self.hash).await {
-            Ok(upgrade) => {
-                let salt = Element::new("salt", ns::SCRAM_UPGRADE).with("iterations", upgrade.iterations);
-                let salt = salt.text_node(STANDARD.encode(upgrade.salt));
-                self.begun = Some(upgrade);
-                Some(salt)
-            }
-            Err(error) => {
-                tracing::error!(%error, "an upgrade of a mechanism could not begin");
-                None
-            }
-        }
+        let upgrade = server.auth.book.begin_upgrade(&self.who, self.hash);
+        let salt = Element::new("salt", ns::SCRAM_UPGRADE).with("iterations", upgrade.iterations);
+        let salt = salt.text_node(STANDARD.encode(upgrade.salt));
+        self.begun = Some(upgrade);
+        Some(salt)
     }
 
     /// The client says what it computed. None if that is nothing that was asked for.
     pub(super) async fn finish(self, server: &Server, data: &[Element]) -> Option<Left> {
-        let Self { who, task, begun, rest, .. } = self;
+        let Self { mut who, task, begun, rest, .. } = self;
         let hash = data.iter().find(|child| child.is("hash", ns::SCRAM_UPGRADE))?;
         let salted = STANDARD.decode(hash.text().trim()).ok()?;
         match server.auth.book.finish_upgrade(begun?, &salted).await {
-            Ok(true) => tracing::info!(account = %who.account, task, "an account has keys that it lacked"),
-            Ok(false) => return None,
+            Ok(Some(of_now)) => {
+                tracing::info!(account = %who.account, task, "an account has keys that it lacked");
+                who = of_now;
+            }
+            Ok(None) => return None,
             Err(error) => tracing::error!(%error, "the keys of a mechanism could not be stored"),
         }
         Some(Self::of(who, rest).map_or(Left::Nothing, |more| Left::More(Box::new(more))))

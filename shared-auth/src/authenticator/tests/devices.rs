@@ -55,8 +55,12 @@ async fn an_exchange_that_is_held_open_over_a_change_proves_nothing() {
     let channel = Channel::default();
     let (main, _) = last_of_scram(&house, "wonder", "pencil", ScramHash::Sha256, &channel).await.unwrap();
     let (app, _) = last_of_scram(&house, "wonder+PHONE", &device, ScramHash::Sha256, &channel).await.unwrap();
+    let who = authenticator.verify(plain("wonder", "pencil"), XMPP).await.unwrap();
     book.remove_app_password(house.alice, "PHONE").await.unwrap();
     book.set_password(house.alice, "another pencil").await.unwrap();
+    // XEP-0480: nor does it leave a key of its own.
+    let upgrade = book.begin_upgrade(&who, ScramHash::Sha512);
+    assert_eq!(book.finish_upgrade(upgrade, &[7; 64]).await.unwrap(), None);
     for held in [main, app] {
         assert_eq!(authenticator.verify(Proof::Scram(held), XMPP).await, Err(Denied::WrongProof));
     }

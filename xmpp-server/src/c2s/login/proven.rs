@@ -60,12 +60,8 @@ impl Connection<'_> {
     }
 
     /// A task of XEP-0480 that is done next.
-    pub(super) async fn task(&mut self, name: &str) -> Result<(), StreamError> {
-        let data = match &mut self.upgrades {
-            Some(upgrades) => upgrades.begin(self.server, name).await,
-            None => None,
-        };
-        match data {
+    pub(super) fn task(&mut self, name: &str) -> Result<(), StreamError> {
+        match self.upgrades.as_mut().and_then(|upgrades| upgrades.begin(self.server, name)) {
             Some(data) => self.negotiation.task_data(data, &mut self.out),
             None => self.negotiation.refuse(SaslFailure::MalformedRequest, &mut self.out)?,
         }
