@@ -165,7 +165,7 @@ fn when_certificates_end_is_shown_and_told_two_weeks_before() {
         let families = registry.gather();
         let mut ends = families.iter().filter(|it| it.name() == "shared_runtime_certificate_ends_seconds");
         let metrics = ends.next().unwrap().get_metric();
-        metrics.iter().map(|metric| metric.get_gauge().value() as i64).collect::<Vec<_>>()
+        metrics.iter().map(|metric| metric.get_gauge().get_value() as i64).collect::<Vec<_>>()
     };
     let until = PeerCertificate::read(&policy.current.keys.load().first.cert[0]).unwrap().not_after;
     assert_eq!(shown(), [until, until]);
