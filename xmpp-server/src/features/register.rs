@@ -82,6 +82,7 @@ async fn set_password(server: &Server, card: &AccountCard, request: &Request) ->
         server.router.mark(&request.from, |session| {
             let access = Arc::make_mut(&mut session.access);
             access.password = access.password.and(at);
+            access.version = u64::MAX; // from now on the time alone says whose password it is
         });
     };
     // Before it changes, since the news of it may be faster than the answer.
