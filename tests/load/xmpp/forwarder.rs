@@ -46,6 +46,7 @@ pub(crate) fn forward(address: &str, files: Option<(&Path, &Path)>) {
 }
 
 async fn greet(mut socket: TcpStream, acceptor: Option<TlsAcceptor>, streams: Streams) {
+    socket.set_nodelay(true).unwrap();
     if let Some(acceptor) = acceptor {
         let mut bytes = [0; 1_024];
         for answer in ["<stream:features><starttls/></stream:features>", "<proceed/>"] {
